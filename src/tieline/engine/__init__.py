@@ -1,0 +1,1 @@
+"""What runs the policy: target states, clock, context and the drivers."""

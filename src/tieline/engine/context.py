@@ -1,0 +1,136 @@
+"""What a block around a call says about it: deadline, idempotence, a surrounding guard.
+
+Context variables are copied into threads and tasks and outlive the block there. So each holds an
+object that ends with its block: inherited and ended, it means nothing.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from tieline.engine import clock as clock_module
+from tieline.errors import ConfigError
+from tieline.policy.checks import number
+from tieline.policy.deadline import Deadline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Scope:
+    """Something that holds until its block is left."""
+
+    __slots__ = ("live",)
+
+    def __init__(self) -> None:
+        """Begin to hold."""
+        self.live = True
+
+
+class GuardScope(Scope):
+    """A guarded function that is running.
+
+    Args:
+        idempotent: Whether it may be repeated in any case.
+
+    Attributes:
+        sent: Whether any call made inside it, on any attempt so far, may have sent something.
+    """
+
+    __slots__ = ("idempotent", "outer", "sent")
+
+    def __init__(self, outer: GuardScope | None, *, idempotent: bool) -> None:
+        """Begin with nothing sent."""
+        super().__init__()
+        self.idempotent = idempotent
+        self.outer = outer
+        self.sent = False
+
+    def may_repeat(self) -> bool:
+        """Whether the guard would repeat the function, if it failed now."""
+        return self.live and (self.idempotent or not self.sent)
+
+    def mark_sent(self) -> None:
+        """A call inside may have sent something: true for the guards around this one as well."""
+        scope: GuardScope | None = self
+        while scope is not None:
+            scope.sent = True
+            scope = scope.outer
+
+
+deadline_var: ContextVar[Deadline | None] = ContextVar("tieline.deadline", default=None)
+guard_var: ContextVar[GuardScope | None] = ContextVar("tieline.guard", default=None)
+_idempotent: ContextVar[Scope | None] = ContextVar("tieline.idempotent", default=None)
+
+
+@contextmanager
+def deadline(seconds: float | Deadline | None) -> Iterator[Deadline | None]:
+    """Bound every call made inside the block, all of them together.
+
+    Deadlines nest: the earliest counts. A deadline bounds nothing any more once its block is
+    left, also in threads and tasks that were started inside.
+
+    Args:
+        seconds: From now on; or a deadline of another thread, from `current_deadline` there;
+            or None, which bounds nothing.
+
+    Raises:
+        ConfigError: The seconds are no number above 0.
+    """
+    if isinstance(seconds, Deadline):
+        value: Deadline | None = seconds
+    elif seconds is None:
+        value = deadline_var.get()
+    else:
+        problems = tuple(number("deadline", seconds, least=0, exclusive=True, unit="seconds"))
+        if problems:
+            raise ConfigError(problems=problems)
+        value = Deadline(clock_module.active.now() + seconds, seconds, deadline_var.get())
+    token = deadline_var.set(value)
+    try:
+        yield value
+    finally:
+        deadline_var.reset(token)
+        if value is not None and value is not seconds and seconds is not None:
+            value.end()
+
+
+def current_deadline() -> Deadline | None:
+    """The deadline that bounds calls made here; None without one.
+
+    Hand it to a thread, and write ``with tieline.deadline(it):`` there.
+    """
+    value = deadline_var.get()
+    return value if value is not None and value.at is not None else None
+
+
+def time_limit() -> float | None:
+    """The time by which calls made here must be over, on the engine's clock."""
+    value = deadline_var.get()
+    return None if value is None else value.at
+
+
+@contextmanager
+def idempotent() -> Iterator[None]:
+    """Say that calls made inside the block may be repeated although they may have been applied."""
+    scope = Scope()
+    token = _idempotent.set(scope)
+    try:
+        yield
+    finally:
+        _idempotent.reset(token)
+        scope.live = False
+
+
+def is_idempotent() -> bool:
+    """Whether the code around says so."""
+    scope = _idempotent.get()
+    return scope is not None and scope.live
+
+
+def surrounding_guard() -> GuardScope | None:
+    """The guarded function that we run inside, if any."""
+    scope = guard_var.get()
+    return scope if scope is not None and scope.live else None

@@ -1,0 +1,170 @@
+"""The policy around a function that is not one of our clients."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+
+from tieline.engine import clock as clock_module
+from tieline.engine.context import (
+    GuardScope,
+    deadline,
+    deadline_var,
+    guard_var,
+    is_idempotent,
+    surrounding_guard,
+    time_limit,
+)
+from tieline.engine.sync import drive
+from tieline.engine.target import target_state
+from tieline.policy.breaker import State
+from tieline.policy.call import Call
+from tieline.policy.policy import Policy
+from tieline.rules.guarded import classify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tieline.engine.target import TargetState
+    from tieline.failure import Failure
+    from tieline.policy.call import Proceed
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+GUARD: Final = Policy(call_timeout=None, attempt_timeout=None)
+"""The policy of guarded functions: without timeouts, since what they do may rightly take long."""
+
+
+def guard(
+    name: str, *, policy: Policy = GUARD, idempotent: bool = False
+) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Decorate a function so that it fails, waits and is repeated as the policy says.
+
+    It is repeated when the failure may pass and either it is ``idempotent``, or every tieline
+    call made inside it, on every attempt so far, sent nothing. An exception that tieline does
+    not know passes as it is and counts as sent. The policy's timeouts bound the tieline calls
+    made inside, as `deadline` does.
+
+    Args:
+        name: Name of the target; functions and clients of one name share breaker and budget.
+        policy: The settings.
+        idempotent: Whether running it twice does no harm.
+
+    Raises:
+        CircuitOpen: The decorated function was not called; recent calls failed.
+        DeadlineExceeded: The time was up before it could be called, or while it ran.
+    """
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        state = target_state(name, policy)
+        breaker = state.lane(None).breaker
+        budget = state.budget
+        bounded = policy.call_timeout is not None or policy.attempt_timeout is not None
+
+        @wraps(function)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+            repeatable = idempotent or is_idempotent()
+            run = GuardedRun(state, policy, idempotent=repeatable)
+            if bounded or (breaker is not None and breaker.state is not State.CLOSED):
+                return run.slowly(partial(function, *args, **kwargs))
+            if deadline_var.get() is not None:
+                return run.slowly(partial(function, *args, **kwargs))
+            # The healthy path: no lock, and no Call before there is a failure to think about.
+            generation = 0 if breaker is None else breaker.generation
+            token = guard_var.set(run.scope)
+            try:
+                result = function(*args, **kwargs)
+            except Exception as error:
+                failure = run.classify(error)
+                if failure is None:
+                    raise
+                first = error
+            else:
+                if (breaker is None or breaker.quiet) and (budget is None or budget.full):
+                    return result
+                run.succeeded(generation)
+                return result
+            finally:
+                guard_var.reset(token)
+                run.scope.live = False
+            return run.recover(generation, failure, first, partial(function, *args, **kwargs))
+
+        return guarded
+
+    return decorate
+
+
+class GuardedRun:
+    """One run of a guarded function, with all its attempts.
+
+    Args:
+        state: The target.
+        policy: The settings.
+        idempotent: Whether it may be repeated in any case.
+    """
+
+    __slots__ = ("_policy", "_started", "_state", "scope")
+
+    def __init__(self, state: TargetState, policy: Policy, *, idempotent: bool) -> None:
+        """Note when it began."""
+        self._state = state
+        self._policy = policy
+        self._started = clock_module.active.now()
+        self.scope = GuardScope(guard_var.get(), idempotent=idempotent)
+
+    def slowly(self, function: Callable[[], T]) -> T:
+        """Run it with every question asked from the start."""
+        call = self.call()
+        decision = self._state.step(call, call.start)
+        attempt = partial(self._attempt, function)
+        return drive(self._state, call, decision, attempt, self.classify)
+
+    def recover(
+        self, generation: int, failure: Failure, error: Exception, function: Callable[[], T]
+    ) -> T:
+        """Go on after a first attempt on the healthy path has failed."""
+        call = self.call()
+        call.begun(generation)
+        decision = self._state.step(call, partial(call.failed, failure))
+        attempt = partial(self._attempt, function)
+        return drive(self._state, call, decision, attempt, self.classify, cause=error)
+
+    def succeeded(self, generation: int) -> None:
+        """Count the success of a first attempt on the healthy path."""
+        call = self.call()
+        call.begun(generation)
+        self._state.step(call, call.succeeded)
+
+    def classify(self, error: Exception) -> Failure | None:
+        """What the exception means for the function as a whole."""
+        failure = classify(error, sent=self.scope.sent)
+        if failure is None or failure.sent:
+            self.scope.mark_sent()
+        return failure
+
+    def call(self) -> Call:
+        """The state machine of this run."""
+        outer = surrounding_guard()
+        return Call(
+            self._state.name,
+            self._policy,
+            (self._state.lane(None),),
+            self._state.budget,
+            started=self._started,
+            deadline=time_limit(),
+            idempotent=self.scope.idempotent,
+            outer_repeats=None if outer is None else outer.may_repeat,
+        )
+
+    def _attempt(self, function: Callable[[], T], proceed: Proceed) -> T:
+        with ExitStack() as stack:
+            if proceed.timeout is not None:
+                stack.enter_context(deadline(proceed.timeout))
+            stack.callback(guard_var.reset, guard_var.set(self.scope))
+            self.scope.live = True
+            try:
+                return function()
+            finally:
+                self.scope.live = False

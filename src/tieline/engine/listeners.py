@@ -1,0 +1,63 @@
+"""Who hears of events."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tieline.events import Event, Listener
+
+DEFAULT = "tieline.telemetry.logging"
+"""Module with the listener that is there from the start; named, and not imported, because
+nothing needs the logging package before there is something to log."""
+
+_default: Listener | None = None
+_listeners: tuple[Listener, ...] = ()
+
+
+def add_listener(listener: Listener) -> None:
+    """Send every event from now on to this listener too.
+
+    Args:
+        listener: Its ``on_event`` is called on the thread where the event happens, with no lock
+            held. What it raises is logged and goes no further.
+    """
+    global _listeners  # noqa: PLW0603 - replaced whole, so that readers need no lock
+    _listeners = (*_listeners, listener)
+
+
+def remove_listener(listener: Listener) -> None:
+    """Send it nothing more.
+
+    Args:
+        listener: One that was added.
+
+    Raises:
+        ValueError: It was not added.
+    """
+    global _listeners  # noqa: PLW0603 - replaced whole, so that readers need no lock
+    remaining = list(_listeners)
+    remaining.remove(listener)
+    _listeners = tuple(remaining)
+
+
+def emit(events: Iterable[Event]) -> None:
+    """Deliver; never raises an Exception."""
+    global _default  # noqa: PLW0603 - made once
+    for event in events:
+        if _default is None:
+            _default = importlib.import_module(DEFAULT).LoggingListener()
+        for listener in (_default, *_listeners):
+            try:
+                listener.on_event(event)
+            except Exception:  # noqa: BLE001 - a listener must not break a call
+                _report(listener)
+
+
+def _report(listener: Listener) -> None:
+    import logging  # noqa: PLC0415 - not needed before something is logged
+
+    logging.getLogger("tieline").exception("listener %s failed", type(listener).__qualname__)

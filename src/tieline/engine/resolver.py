@@ -1,0 +1,103 @@
+"""Name resolution that a caller can leave.
+
+``getaddrinfo`` cannot be interrupted. It runs in a few daemon threads that all callers share; a
+caller whose time is up goes on without the answer.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import socket
+import threading
+
+MAX_THREADS = 4
+"""Threads at most. When a dead name server holds all of them, further callers wait in line, each
+until its own time is up."""
+
+Addresses = list[str]
+
+
+class _Lookup:
+    """One question, and room for its answer."""
+
+    def __init__(self, host: str, port: int | None) -> None:
+        self.host = host
+        self.port = port
+        self.addresses: Addresses = []
+        self.error: Exception | None = None
+        self.done = threading.Event()
+        self.wanted = True
+
+    def run(self) -> None:
+        try:
+            found = socket.getaddrinfo(
+                self.host, self.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+            )
+            # The same address twice would be tried twice.
+            self.addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        except Exception as error:  # noqa: BLE001 - raised again where the caller is
+            self.error = error
+        self.done.set()
+
+
+class Resolver:
+    """A line of questions and the threads that answer them."""
+
+    def __init__(self) -> None:
+        """Start no thread before the first question."""
+        self._lookups: queue.SimpleQueue[_Lookup] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._idle = 0
+
+    def resolve(self, host: str, port: int | None, timeout: float | None) -> Addresses:
+        """All addresses of a host, in the system's order.
+
+        Args:
+            host: The name.
+            port: The port, for names that give addresses by service.
+            timeout: Seconds to wait; None for as long as the system takes.
+
+        Raises:
+            OSError: As ``getaddrinfo`` raised it.
+            UnicodeError: The name cannot be encoded.
+            TimeoutError: No answer in time.
+        """
+        lookup = _Lookup(host, port)
+        with self._lock:
+            self._lookups.put(lookup)
+            # A thread more than there are questions would be a thread too many.
+            if self._idle < self._lookups.qsize() and self._threads < MAX_THREADS:
+                self._threads += 1
+                name = f"tieline-resolver-{self._threads}"
+                threading.Thread(target=self._answer, name=name, daemon=True).start()
+        if not lookup.done.wait(timeout):
+            lookup.wanted = False
+            raise TimeoutError(f"no answer from name resolution in {timeout:.3g} s")
+        if lookup.error is not None:
+            raise lookup.error
+        return lookup.addresses
+
+    def _answer(self) -> None:
+        while True:
+            with self._lock:
+                self._idle += 1
+            lookup = self._lookups.get()
+            with self._lock:
+                self._idle -= 1
+            if lookup.wanted:
+                lookup.run()
+
+
+shared = Resolver()
+"""The resolver of this process."""
+
+
+def _after_fork() -> None:
+    global shared  # noqa: PLW0603 - the parent's threads are not here
+    shared = Resolver()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

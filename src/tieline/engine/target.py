@@ -1,0 +1,127 @@
+"""The mutable state of the targets of this process, shared by all threads and event loops."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, TypeVar
+
+from tieline.engine import clock as clock_module
+from tieline.engine.listeners import emit
+from tieline.policy.breaker import BreakerState
+from tieline.policy.budget import BudgetState
+from tieline.policy.call import Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tieline.endpoint import Endpoint
+    from tieline.policy.breaker import CircuitBreaker
+    from tieline.policy.budget import Budget
+    from tieline.policy.call import Call
+    from tieline.policy.policy import Policy
+
+T = TypeVar("T")
+
+MAX_TARGETS = 1024
+"""States kept; beyond it the one that was asked for longest ago is forgotten."""
+
+
+class TargetState:
+    """Breakers and budget of one target.
+
+    One short lock guards them. It is held for one decision, never during an attempt, a sleep or
+    a listener.
+
+    Args:
+        name: Name of the target.
+        breaker: Settings for the breaker of each endpoint; None for no breakers.
+        budget: Settings of the one budget; None for no budget.
+    """
+
+    __slots__ = ("_breaker", "_lanes", "_lock", "budget", "name")
+
+    def __init__(self, name: str, breaker: CircuitBreaker | None, budget: Budget | None) -> None:
+        """Start with every breaker closed and the budget full."""
+        self.name = name
+        self.budget = None if budget is None else BudgetState(budget)
+        self._breaker = breaker
+        self._lanes: dict[Endpoint | None, Lane] = {}
+        self._lock = threading.Lock()
+
+    def lane(self, endpoint: Endpoint | None) -> Lane:
+        """The endpoint with its breaker."""
+        lane = self._lanes.get(endpoint)
+        if lane is None:
+            breaker = None if self._breaker is None else BreakerState(self._breaker)
+            lane = self._lanes.setdefault(endpoint, Lane(endpoint, breaker))
+        return lane
+
+    def step(self, call: Call, move: Callable[[float, Callable[[], float]], T]) -> T:
+        """Let the call make one move, then tell the listeners what came of it.
+
+        Args:
+            call: A call to this target.
+            move: Takes the time and a source of randomness; one of the call's methods.
+        """
+        clock = clock_module.active
+        with self._lock:
+            outcome = move(clock.now(), clock.draw)
+        emit(call.take_events())
+        return outcome
+
+    def reset(self) -> None:
+        """Close every breaker and fill the budget."""
+        with self._lock:
+            for lane in self._lanes.values():
+                if lane.breaker is not None:
+                    lane.breaker.reset()
+            if self.budget is not None:
+                self.budget.reset()
+
+    def after_fork(self) -> None:
+        """Replace a lock that some thread of the parent may have held."""
+        self._lock = threading.Lock()
+
+
+_Key = tuple[str, "CircuitBreaker | None", "Budget | None"]
+_states: OrderedDict[_Key, TargetState] = OrderedDict()
+_lock = threading.Lock()
+
+
+def target_state(name: str, policy: Policy) -> TargetState:
+    """The state of the target of that name.
+
+    Clients that name the same target share one state, provided that they agree on its breaker
+    and budget; otherwise each setting has a state of its own.
+    """
+    key = (name, policy.breaker, policy.budget)
+    with _lock:
+        state = _states.get(key)
+        if state is None:
+            state = _states[key] = TargetState(*key)
+            if len(_states) > MAX_TARGETS:
+                _states.popitem(last=False)
+        else:
+            _states.move_to_end(key)
+    return state
+
+
+def reset_targets() -> None:
+    """Close every breaker and fill every budget, as at the start of the process; for tests."""
+    with _lock:
+        states = list(_states.values())
+    for state in states:
+        state.reset()
+
+
+def _after_fork() -> None:
+    global _lock  # noqa: PLW0603 - the parent's may be held by a thread that is not here
+    _lock = threading.Lock()
+    for state in _states.values():
+        state.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,214 @@
+"""The circuit breaker: stop calling what keeps failing, and find out cheaply when it is back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from tieline.policy.checks import number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitBreaker:
+    """Settings of a circuit breaker.
+
+    Attributes:
+        failures: Consecutive failures that open it.
+        open_for: Seconds it stays open the first time; doubles with each failed probe.
+        open_max: Longest such time, in seconds.
+        jitter: Each open time is changed at random by up to this fraction, so that the clients
+            of one server do not probe it in the same instant.
+    """
+
+    failures: int = 5
+    open_for: float = 1.0
+    open_max: float = 30.0
+    jitter: float = 0.2
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with these settings."""
+        yield from number("breaker.failures", self.failures, least=1)
+        yield from number("breaker.open_for", self.open_for, least=0, exclusive=True, unit="seconds")
+        yield from number("breaker.open_max", self.open_max, least=0, exclusive=True, unit="seconds")
+        yield from number("breaker.jitter", self.jitter, least=0, below=1)
+
+
+class State(StrEnum):
+    """The three states of a breaker."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half-open"
+
+
+class Permit(NamedTuple):
+    """Leave to make one attempt.
+
+    Attributes:
+        generation: The breaker's generation when it was given; results of an older one are void.
+        probe: Whether this attempt decides if the breaker closes.
+    """
+
+    generation: int
+    probe: bool
+
+
+class Refusal(NamedTuple):
+    """No leave.
+
+    Attributes:
+        retry_after: Seconds until asking again makes sense.
+    """
+
+    retry_after: float
+
+
+MAX_NEUTRAL_PROBES = 3
+"""Probes of one open period that may end without a verdict and be followed by another at once.
+
+Beyond it the breaker opens again: a loop of cancelled calls must not become a flood of probes.
+"""
+
+
+class BreakerState:
+    """One breaker.
+
+    Every change of state begins a new generation, and results that belong to an older one are
+    dropped. In the half-open state one probe at a time holds a lease; a lease that runs out
+    counts as a failed probe, so that a call that never returns cannot keep the breaker half-open.
+
+    Args:
+        settings: Thresholds and times.
+    """
+
+    __slots__ = (
+        "_lease_ends",
+        "_neutral_probes",
+        "_open_time",
+        "_opened_at",
+        "_probation_ends",
+        "_settings",
+        "_until",
+        "failures",
+        "generation",
+        "state",
+    )
+
+    def __init__(self, settings: CircuitBreaker) -> None:
+        """Start closed."""
+        self._settings = settings
+        self.generation = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Close, and forget everything but the generation: results still under way are void."""
+        self.generation += 1
+        self.state = State.CLOSED
+        self.failures = 0
+        self._open_time = 0.0
+        self._opened_at = 0.0
+        self._until = 0.0
+        self._lease_ends: float | None = None
+        self._neutral_probes = 0
+        self._probation_ends: float | None = None
+
+    @property
+    def quiet(self) -> bool:
+        """Closed with nothing to forget: success changes nothing."""
+        return self.state is State.CLOSED and self.failures == 0
+
+    def admit(self, now: float, lease: float, draw: Callable[[], float]) -> Permit | Refusal:
+        """Ask for leave to make one attempt.
+
+        Args:
+            now: The time.
+            lease: Seconds after which a probe that has not reported counts as failed.
+            draw: Source of randomness.
+        """
+        if self.state is State.CLOSED:
+            return Permit(self.generation, probe=False)
+        if self._lease_ends is not None:
+            if now < self._lease_ends:
+                return Refusal(self._lease_ends - now)
+            self._open(now, draw)
+        if now < self._until:
+            return Refusal(self._until - now)
+        if self.state is State.OPEN:
+            self._enter(State.HALF_OPEN)
+            self._neutral_probes = 0
+        self._lease_ends = now + lease
+        return Permit(self.generation, probe=True)
+
+    def would_admit(self, now: float) -> bool:
+        """Whether an attempt at that time would get leave, as things stand."""
+        if self.state is State.CLOSED:
+            return True
+        return now >= (self._until if self._lease_ends is None else self._lease_ends)
+
+    def succeeded(self, permit: Permit, now: float) -> None:
+        """The attempt succeeded, or proved the server alive."""
+        if permit.generation != self.generation:
+            return
+        if permit.probe:
+            self._enter(State.CLOSED)
+            # On probation: one short of the threshold, so that a relapse opens it at once.
+            self.failures = self._settings.failures - 1
+            self._probation_ends = now + self._settings.open_for
+        elif not self._on_probation(now):
+            self.failures = 0
+
+    def failed(self, permit: Permit, now: float, draw: Callable[[], float]) -> None:
+        """The attempt failed in a way that speaks against the server."""
+        if permit.generation != self.generation:
+            return
+        self._on_probation(now)
+        self.failures += 1
+        if permit.probe or self.failures >= self._settings.failures:
+            self._open(now, draw)
+
+    def released(self, permit: Permit, now: float, draw: Callable[[], float]) -> None:
+        """The attempt ended without a verdict: cancelled, or never made."""
+        if permit.generation != self.generation or not permit.probe:
+            return
+        self._lease_ends = None
+        self._neutral_probes += 1
+        if self._neutral_probes >= MAX_NEUTRAL_PROBES:
+            self._open(now, draw, grow=False)
+
+    def open_for(self, now: float) -> float:
+        """Seconds until a probe is let through; 0 when closed or due."""
+        return 0.0 if self.state is State.CLOSED else max(0.0, self._until - now)
+
+    def been_open(self, now: float) -> float:
+        """Seconds since it first opened."""
+        return now - self._opened_at
+
+    def _on_probation(self, now: float) -> bool:
+        if self._probation_ends is None:
+            return False
+        if now < self._probation_ends:
+            return True
+        self._probation_ends = None
+        self._open_time = 0.0
+        self.failures = 0
+        return False
+
+    def _open(self, now: float, draw: Callable[[], float], *, grow: bool = True) -> None:
+        if self.state is State.CLOSED:
+            self._opened_at = now
+        if grow or not self._open_time:
+            doubled = self._open_time * 2 or self._settings.open_for
+            self._open_time = min(doubled, self._settings.open_max)
+        spread = self._settings.jitter * (2 * draw() - 1)
+        self._until = now + self._open_time * (1 + spread)
+        self._enter(State.OPEN)
+
+    def _enter(self, state: State) -> None:
+        self.state = state
+        self.generation += 1
+        self._lease_ends = None
+        self._probation_ends = None

@@ -1,0 +1,42 @@
+"""Sentences about settings that make no sense."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def number(  # noqa: PLR0913 - one keyword for each part of the sentence
+    name: str,
+    value: object,
+    *,
+    least: float,
+    below: float | None = None,
+    exclusive: bool = False,
+    optional: bool = False,
+    unit: str = "",
+) -> Iterator[str]:
+    """Yield a sentence if the value is not such a number.
+
+    Args:
+        name: The setting, as its user writes it.
+        value: What was given.
+        least: Lower bound.
+        below: Upper bound, never reached.
+        exclusive: Whether the lower bound itself is out.
+        optional: Whether None will do.
+        unit: Said behind the bound.
+    """
+    if value is None and optional:
+        return
+    numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if numeric and (value > least or (value == least and not exclusive)):  # type: ignore[operator]
+        if below is None or value < below:  # type: ignore[operator]
+            return
+    wanted = f"above {least:g}" if exclusive else f"{least:g} or more"
+    wanted += f" {unit}" if unit else ""
+    wanted += f" and below {below:g}" if below is not None else ""
+    wanted += " (or None for no limit)" if optional else ""
+    yield f"{name}={value!r}: must be a number, {wanted}"

@@ -1,0 +1,71 @@
+"""All settings of one target in one immutable value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tieline.errors import ConfigError
+from tieline.policy.backoff import Backoff
+from tieline.policy.breaker import CircuitBreaker
+from tieline.policy.budget import Budget
+from tieline.policy.checks import number
+from tieline.policy.retry import Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What to do when a target fails.
+
+    Attributes:
+        call_timeout: Seconds for all attempts and waits of one call; None for no limit.
+        attempt_timeout: Seconds for one attempt; None for no limit.
+        retry: How often to try.
+        backoff: How long to wait in between.
+        breaker: When to stop trying; None for no circuit breaker.
+        budget: How much extra load retries may be; None for no limit.
+
+    Raises:
+        ConfigError: Settings make no sense or contradict each other; it lists all problems.
+    """
+
+    call_timeout: float | None = 25.0
+    attempt_timeout: float | None = 5.0
+    retry: Retry = field(default_factory=Retry)
+    backoff: Backoff = field(default_factory=Backoff)
+    breaker: CircuitBreaker | None = field(default_factory=CircuitBreaker)
+    budget: Budget | None = field(default_factory=Budget)
+
+    def __post_init__(self) -> None:
+        """Report every problem at once."""
+        problems = (*self._problems(), *self._contradictions())
+        if problems:
+            raise ConfigError(problems=problems)
+
+    def _problems(self) -> Iterator[str]:
+        for name in ("call_timeout", "attempt_timeout"):
+            value = getattr(self, name)
+            yield from number(name, value, least=0, exclusive=True, optional=True, unit="seconds")
+        for part in (self.retry, self.backoff, self.breaker, self.budget):
+            if part is not None:
+                yield from part.problems()
+
+    def _contradictions(self) -> Iterator[str]:
+        for small, large in (
+            ("attempt_timeout", "call_timeout"),
+            ("backoff.initial", "backoff.max"),
+            ("backoff.initial", "call_timeout"),
+            ("breaker.open_for", "breaker.open_max"),
+        ):
+            low, high = self._value(small), self._value(large)
+            if low is not None and high is not None and low > high:
+                yield f"{small}={low!r}: must not exceed {large}={high!r}"
+
+    def _value(self, name: str) -> float | None:
+        value: object = self
+        for part in name.split("."):
+            value = getattr(value, part, None)
+        return value if isinstance(value, (int, float)) else None

@@ -1,0 +1,1 @@
+"""What native failures mean, as tables: the only place that knows the names of native errors."""

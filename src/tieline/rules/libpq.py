@@ -1,0 +1,173 @@
+"""What libpq knows about a start-up that failed -> Failure.
+
+psycopg (3.3.9) hands on the text alone, without errno, SQLSTATE or phase, and for a remote host
+even the text is wrong, unless one waits for the socket before the first poll. So the seam notes
+the evidence while libpq connects, and this module reads it.
+
+The texts below are libpq's own, which reports nothing else for them. What a server says comes
+with its SQLSTATE, whatever its language, and what the system says is compared with the system's
+own words for its error numbers.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from tieline.failure import Kind, Phase
+from tieline.rules import sqlstate
+from tieline.rules.system import ERRNOS
+from tieline.rules.table import Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tieline.failure import Failure
+
+PHASES: Final[Mapping[str, Phase]] = {
+    "": Phase.CONNECT,
+    "NEEDED": Phase.CONNECT,
+    "STARTED": Phase.CONNECT,
+}
+"""libpq's connection status before the poll that failed -> phase; every other one: handshake.
+
+``SSL_STARTUP`` among them: it begins by asking the server whether it speaks TLS.
+"""
+
+_CERTIFICATE = Rule(Kind.CERTIFICATE, Phase.TLS, repeat=False, hint="certificate")
+_NO_TLS = Rule(Kind.TLS, Phase.TLS, repeat=False, hint="no-tls")
+_TLS = Rule(Kind.TLS, Phase.TLS, repeat=False, hint="tls")
+_CUT = Rule(Kind.EOF, hint="cut")
+_ROLE = Rule(Kind.WRONG_ROLE, Phase.HANDSHAKE, hint="role")
+_FOREIGN = Rule(Kind.PROTOCOL, Phase.HANDSHAKE, repeat=False, hint="not-postgres")
+_LOGIN = Rule(Kind.DENIED, Phase.HANDSHAKE, repeat=False, hint="login")
+_NO_PASSWORD = Rule(Kind.DENIED, Phase.HANDSHAKE, repeat=False, hint="no-password")
+_NO_NAME = Rule(Kind.NO_NAME, Phase.RESOLVE, repeat=False, hint="no-name")
+
+TEXTS: Final[Sequence[tuple[str, Rule]]] = (
+    ("could not translate host name", _NO_NAME),
+    ("server does not support SSL", _NO_TLS),
+    ("certificate", _CERTIFICATE),
+    ("received invalid response to SSL negotiation", _FOREIGN),
+    ("expected authentication request", _FOREIGN),
+    ("received unexpected", _FOREIGN),
+    ("received invalid", _FOREIGN),
+    ("session is read-only", _ROLE),
+    ("session is not read-only", _ROLE),
+    ("hot standby mode", _ROLE),
+    ("no password supplied", _NO_PASSWORD),
+    ("authentication method requirement", _LOGIN),
+    ("SSL SYSCALL error: EOF", Rule(Kind.EOF, Phase.TLS, hint="cut")),
+    ("SSL connection has been closed unexpectedly", Rule(Kind.EOF, Phase.TLS, hint="cut")),
+    ("SSL error", _TLS),
+    ("server closed the connection unexpectedly", _CUT),
+)
+"""Part of libpq's message -> rule; the first row that matches counts."""
+
+SERVER_TEXTS: Final[Sequence[tuple[str, str]]] = (
+    ("password authentication failed", "28P01"),
+    ("the database system is", "57P03"),
+    ("too many clients", "53300"),
+    ("remaining connection slots", "53300"),
+    ("too many connections", "53300"),
+)
+"""Part of a server's English message -> SQLSTATE, where libpq would not show the code itself."""
+
+UNKNOWN: Final = Rule(Kind.UNKNOWN)
+
+_TIMEOUT: Final = ERRNOS["ETIMEDOUT"]
+_SQLSTATE = re.compile(r":  ([0-9A-Z]{5}): ")
+_LOCATION = re.compile(r"\n[^\n:]+:  \w+, [\w.\-]+:\d+\n?\Z")
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What was seen of one start-up.
+
+    Attributes:
+        status: Name of libpq's status before the poll that failed; empty when there was none.
+        tls: Whether TLS had begun.
+        text: libpq's message, in the form that psycopg hands on.
+        sqlstate: The server's code; empty when it sent none.
+        tcp: What the kernel had received at the end: ``fin``, ``rst``, or empty.
+        timed_out: Whether our own time limit ended it.
+        code_shown: Whether libpq would have shown a SQLSTATE.
+    """
+
+    status: str = ""
+    tls: bool = False
+    text: str = ""
+    sqlstate: str = ""
+    tcp: str = ""
+    timed_out: bool = False
+    code_shown: bool = False
+
+    def take_message(self, verbose: str) -> str:
+        """Keep a message of libpq's, and give it back as it reads without verbosity."""
+        found = _SQLSTATE.search(verbose) if self.code_shown else None
+        if found is not None:
+            self.sqlstate = found[1]
+            verbose = verbose[: found.start(1)] + verbose[found.end() :]
+            verbose = _LOCATION.sub("\n", verbose)
+        self.text = verbose
+        return verbose
+
+    @property
+    def phase(self) -> Phase:
+        """How far it had come."""
+        if self.tls and self.status == "SSL_STARTUP":
+            return Phase.TLS
+        return PHASES.get(self.status, Phase.HANDSHAKE)
+
+
+def classify_startup(evidence: Evidence) -> Failure:
+    """The failure that the evidence shows: the surest sign counts."""
+    code = evidence.sqlstate or _code_by_text(evidence)
+    if code:
+        return sqlstate.lookup(code).failure(Phase.HANDSHAKE, code=code)
+    phase = evidence.phase
+    if evidence.timed_out:
+        return _TIMEOUT.failure(phase)
+    name = system_code(evidence.text)
+    if name:
+        rule = ERRNOS[name]
+        return rule.failure(rule.phase or phase, code=name)
+    rule = next((rule for part, rule in TEXTS if part in evidence.text), UNKNOWN)
+    if rule in (_CUT, UNKNOWN) and evidence.tcp == "rst":
+        # libpq says "closed unexpectedly" for a reset, too.
+        return ERRNOS["ECONNRESET"].failure(phase, code="ECONNRESET")
+    if rule is UNKNOWN and evidence.tcp == "fin":
+        rule = _CUT
+    return rule.failure(rule.phase or phase)
+
+
+def classify_loss(text: str) -> Failure:
+    """The failure behind a connection that broke after start-up, without a SQLSTATE.
+
+    Without TLS, libpq has the same words for FIN and RST; it counts as FIN.
+    """
+    name = system_code(text)
+    if name:
+        return ERRNOS[name].failure(Phase.RECEIVE, code=name)
+    return _CUT.failure(Phase.RECEIVE)
+
+
+def system_code(text: str) -> str:
+    """The symbolic error number whose words the text holds; empty without one."""
+    return next((name for words, name in _system_words() if words in text), "")
+
+
+@cache
+def _system_words() -> tuple[tuple[str, str], ...]:
+    numbers = {name: getattr(errno, name, None) for name in ERRNOS}
+    return tuple((os.strerror(number), name) for name, number in numbers.items() if number)
+
+
+def _code_by_text(evidence: Evidence) -> str:
+    if evidence.code_shown:
+        return ""
+    return next((code for part, code in SERVER_TEXTS if part in evidence.text), "")

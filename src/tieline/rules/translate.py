@@ -1,0 +1,143 @@
+"""From the end of a call to the exception that its caller gets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tieline.errors import CircuitOpen, DeadlineExceeded, TielineError, code_to_errno
+from tieline.rules.classes import CLASSES
+from tieline.rules.fuse import fuse
+from tieline.rules.hints import HINTS
+from tieline.rules.natives import native_base
+from tieline.rules.phrases import describe, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tieline.endpoint import Endpoint
+    from tieline.failure import Attempt, Failure
+    from tieline.policy.call import Call, Raise
+
+MAX_NOTES = 10
+"""Attempts listed in the notes: the last ones, when a call made more."""
+
+_VERDICTS: Mapping[type[TielineError], tuple[str, str]] = {
+    CircuitOpen: ("the circuit breaker is open", "breaker"),
+    DeadlineExceeded: ("the deadline was exceeded", "deadline"),
+}
+"""What we say of our own verdicts, and the key of the hint."""
+
+
+def final_error(
+    call: Call, decision: Raise, cause: BaseException | None, client: str, now: float
+) -> BaseException:
+    """The exception that ends a call.
+
+    Args:
+        call: What happened.
+        decision: Why it ends.
+        cause: What the last attempt raised; None when none was made.
+        client: Whose native base to use; empty for a guarded function.
+        now: The time.
+    """
+    last = call.attempts[-1] if call.attempts else None
+    elapsed = now - call.started
+    facts: dict[str, Any] = {
+        "target": call.target,
+        "attempts": tuple(call.attempts),
+        "elapsed": elapsed,
+        "maybe_applied": call.maybe_applied,
+        "retry_after": decision.retry_after,
+    }
+    ending = _ending(call, decision, elapsed)
+    if isinstance(cause, TielineError) and decision.error is None:
+        # A client of ours inside a guarded function: its error is the last failure itself.
+        cause.attempts = facts["attempts"]
+        cause.add_note(f"{call.target}: {ending}")
+        return cause
+    if decision.error is None:
+        assert last is not None  # noqa: S101 - without an attempt there is a verdict of ours
+        assert cause is not None  # noqa: S101 - an attempt that failed raised something
+        ours = CLASSES[last.failure.phase, last.failure.kind]
+        return lost(ours, last.failure, cause, call.endpoint, facts, ending, client)
+    saying, hint = _VERDICTS[decision.error]
+    if last is not None:
+        saying += f": {describe(last.failure, last.endpoint)}"
+    phase = None if last is None else last.failure.phase
+    native = native_base(client, decision.error, phase)
+    if cause is not None and native is not None and isinstance(cause, native):
+        native = type(cause)
+    facts["failure"] = None if last is None else last.failure
+    return _build(decision.error, native, cause, saying, ending, call.endpoint, hint, facts)
+
+
+def lost(  # noqa: PLR0913 - all of it is what an error tells
+    ours: type[TielineError],
+    failure: Failure,
+    cause: BaseException,
+    endpoint: Endpoint | None,
+    facts: Mapping[str, Any],
+    ending: str,
+    client: str,
+) -> BaseException:
+    """An error of ours fused with the class of what the client raised.
+
+    Args:
+        ours: Our class.
+        failure: The classified failure.
+        cause: What the client raised.
+        endpoint: Where it happened.
+        facts: Further attributes.
+        ending: Why the call ends here.
+        client: Names the base to use where the two classes cannot be fused.
+    """
+    facts = {**facts, "failure": failure, "errno": code_to_errno(failure.code)}
+    saying = describe(failure, endpoint)
+    try:
+        return _build(ours, type(cause), cause, saying, ending, endpoint, failure.hint, facts)
+    except TypeError:
+        native = native_base(client, ours, failure.phase)
+        return _build(ours, native, None, saying, ending, endpoint, failure.hint, facts)
+
+
+def _build(  # noqa: PLR0913 - the parts of one sentence
+    ours: type[TielineError],
+    native: type[BaseException] | None,
+    cause: BaseException | None,
+    saying: str,
+    ending: str,
+    endpoint: Endpoint | None,
+    hint: str,
+    facts: Mapping[str, Any],
+) -> TielineError:
+    target = facts.get("target") or ""
+    named = target and (endpoint is None or endpoint.address not in target)
+    message = f"{target}: {saying}" if named else saying
+    message = "; ".join(filter(None, (message, ending)))
+    text = HINTS.get(hint)
+    error = fuse(ours, native, cause, message, {**facts, "endpoint": endpoint, "hint": text})
+    error.__cause__ = cause
+    for line in _history(facts.get("attempts", ())):
+        error.add_note(line)
+    if text:
+        error.add_note(f"hint: {text}")
+    return error
+
+
+def _ending(call: Call, decision: Raise, elapsed: float) -> str:
+    count = call.attempts[-1].number if call.attempts else 0
+    if not count:
+        after = decision.retry_after
+        return "" if after is None else f"the next probe may go in {seconds(after)}"
+    plural = "attempt" if count == 1 else "attempts"
+    text = f"{count} {plural} in {seconds(elapsed)}"
+    return text if decision.error is not None else f"{text}, {decision.reason}"
+
+
+def _history(attempts: tuple[Attempt, ...]) -> Iterator[str]:
+    if len(attempts) > MAX_NOTES:
+        yield f"{len(attempts) - MAX_NOTES} earlier attempts not shown"
+    for attempt in attempts[-MAX_NOTES:]:
+        waited = f"after a wait of {seconds(attempt.waited)}, " if attempt.waited else ""
+        said = describe(attempt.failure, attempt.endpoint)
+        yield f"attempt {attempt.number}: {waited}{said}, {seconds(attempt.elapsed)}"
