@@ -59,30 +59,101 @@ if TYPE_CHECKING:
     from tieline.policy.policy import Policy as Policy
     from tieline.policy.retry import Retry as Retry
 
-_MODULES = {
-    "endpoint": "Endpoint",
-    "engine.attempts": "attempts",
-    "engine.context": "current_deadline deadline idempotent",
-    "engine.guard": "guard",
-    "engine.listeners": "add_listener remove_listener",
-    "errors": (
-        "Aborted AuthenticationFailed BadAnswer CircuitOpen ConfigError ConnectFailed "
-        "ConnectionLost ConnectTimeout DeadlineExceeded Declined HandshakeFailed "
-        "NameNotResolved NotAttempted NotReady OutcomeUnknown ReadinessTimeout Refused Reset "
-        "ResponseTimeout TargetNotFound TargetUnhealthy TielineError TLSFailed TooBusy "
-        "Unreachable"
-    ),
-    "events": "Event Listener",
-    "failure": "Attempt Failure Kind Phase Safety",
-    "policy.backoff": "Backoff",
-    "policy.breaker": "CircuitBreaker",
-    "policy.budget": "Budget",
-    "policy.policy": "Policy",
-    "policy.retry": "Retry",
+_HOME = {
+    "Aborted": "tieline.errors",
+    "add_listener": "tieline.engine.listeners",
+    "Attempt": "tieline.failure",
+    "attempts": "tieline.engine.attempts",
+    "AuthenticationFailed": "tieline.errors",
+    "Backoff": "tieline.policy.backoff",
+    "BadAnswer": "tieline.errors",
+    "Budget": "tieline.policy.budget",
+    "CircuitBreaker": "tieline.policy.breaker",
+    "CircuitOpen": "tieline.errors",
+    "ConfigError": "tieline.errors",
+    "ConnectFailed": "tieline.errors",
+    "ConnectionLost": "tieline.errors",
+    "ConnectTimeout": "tieline.errors",
+    "current_deadline": "tieline.engine.context",
+    "deadline": "tieline.engine.context",
+    "DeadlineExceeded": "tieline.errors",
+    "Declined": "tieline.errors",
+    "Endpoint": "tieline.endpoint",
+    "Event": "tieline.events",
+    "Failure": "tieline.failure",
+    "guard": "tieline.engine.guard",
+    "HandshakeFailed": "tieline.errors",
+    "idempotent": "tieline.engine.context",
+    "Kind": "tieline.failure",
+    "Listener": "tieline.events",
+    "NameNotResolved": "tieline.errors",
+    "NotAttempted": "tieline.errors",
+    "NotReady": "tieline.errors",
+    "OutcomeUnknown": "tieline.errors",
+    "Phase": "tieline.failure",
+    "Policy": "tieline.policy.policy",
+    "ReadinessTimeout": "tieline.errors",
+    "Refused": "tieline.errors",
+    "remove_listener": "tieline.engine.listeners",
+    "Reset": "tieline.errors",
+    "ResponseTimeout": "tieline.errors",
+    "Retry": "tieline.policy.retry",
+    "Safety": "tieline.failure",
+    "TargetNotFound": "tieline.errors",
+    "TargetUnhealthy": "tieline.errors",
+    "TielineError": "tieline.errors",
+    "TLSFailed": "tieline.errors",
+    "TooBusy": "tieline.errors",
+    "Unreachable": "tieline.errors",
 }
-_HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 
-__all__ = sorted(_HOME)
+__all__ = [
+    "Aborted",
+    "Attempt",
+    "AuthenticationFailed",
+    "Backoff",
+    "BadAnswer",
+    "Budget",
+    "CircuitBreaker",
+    "CircuitOpen",
+    "ConfigError",
+    "ConnectFailed",
+    "ConnectTimeout",
+    "ConnectionLost",
+    "DeadlineExceeded",
+    "Declined",
+    "Endpoint",
+    "Event",
+    "Failure",
+    "HandshakeFailed",
+    "Kind",
+    "Listener",
+    "NameNotResolved",
+    "NotAttempted",
+    "NotReady",
+    "OutcomeUnknown",
+    "Phase",
+    "Policy",
+    "ReadinessTimeout",
+    "Refused",
+    "Reset",
+    "ResponseTimeout",
+    "Retry",
+    "Safety",
+    "TLSFailed",
+    "TargetNotFound",
+    "TargetUnhealthy",
+    "TielineError",
+    "TooBusy",
+    "Unreachable",
+    "add_listener",
+    "attempts",
+    "current_deadline",
+    "deadline",
+    "guard",
+    "idempotent",
+    "remove_listener",
+]
 __version__ = "0.1.0"
 
 
@@ -91,7 +162,7 @@ def __getattr__(name: str) -> object:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'tieline' has no attribute {name!r}")
-    value = getattr(import_module(f"tieline.{home}"), name)
+    value = getattr(import_module(home), name)
     setattr(sys.modules[__name__], name, value)
     return value
 

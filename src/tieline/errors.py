@@ -111,13 +111,14 @@ _FACTS = frozenset(TielineError.__annotations__)
 
 def picklable(state: dict[str, Any]) -> dict[str, Any]:
     """The same attributes, with None for what cannot be pickled (sockets, pools, connections)."""
-    kept = {}
+    kept: dict[str, Any] = {}
     for name, value in state.items():
         try:
             pickle.dumps(value)
         except Exception:  # noqa: BLE001 - a foreign __reduce__ may raise anything
-            value = None
-        kept[name] = value
+            kept[name] = None
+        else:
+            kept[name] = value
     return kept
 
 
@@ -128,12 +129,9 @@ def rebuild(cls: type[TielineError], args: tuple[Any, ...], state: dict[str, Any
     attributes, which ``state`` brings along.
     """
     number = state.get("errno")
-    if issubclass(cls, OSError):
-        error = OSError.__new__(cls)
-        if number is not None:
-            OSError.__init__(error, number, state.get("_message"))
-    else:
-        error = cls.__new__(cls)
+    error = cls.__new__(cls)
+    if isinstance(error, OSError) and number is not None:
+        OSError.__init__(error, number, state.get("_message"))
     error.args = args
     error.__dict__.update(state)
     return error
@@ -254,8 +252,11 @@ class ReadinessTimeout(TielineError, TimeoutError):
     """What was waited for did not become ready in time: one line a target."""
 
 
-for _class in list(globals().values()):
-    if isinstance(_class, type) and issubclass(_class, TielineError):
-        # Shown, and pickled, by the public name.
-        _class.__module__ = "tieline"
-del _class
+def _show_publicly() -> None:
+    """Let tracebacks show, and pickles hold, the public name ``tieline.Refused``."""
+    for value in list(globals().values()):
+        if isinstance(value, type) and issubclass(value, TielineError):
+            value.__module__ = "tieline"
+
+
+_show_publicly()

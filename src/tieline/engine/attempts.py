@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from tieline.engine import clock as clock_module
 from tieline.engine.context import deadline, guard_var, is_idempotent
 from tieline.engine.guard import GUARD, GuardedRun
 from tieline.engine.sync import sleep
 from tieline.engine.target import target_state
-from tieline.policy.call import Proceed, Raise, Sleep
+from tieline.policy.decision import Proceed, Raise, Sleep
 from tieline.rules.translate import final_error
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from tieline.engine.target import TargetState
-    from tieline.policy.call import Call, Decision
+    from tieline.policy.call import Call
+    from tieline.policy.decision import Decision
     from tieline.policy.policy import Policy
 
 
@@ -34,9 +35,7 @@ class Attempts:
 
     def __iter__(self) -> Iterator[Block]:
         """Give blocks to enter until one of them succeeds or the policy ends it."""
-        run = GuardedRun(
-            self._state, self._policy, idempotent=self._idempotent or is_idempotent()
-        )
+        run = GuardedRun(self._state, self._policy, idempotent=self._idempotent or is_idempotent())
         call = run.call()
         decision = self._state.step(call, call.start)
         cause: Exception | None = None
@@ -100,7 +99,7 @@ class Block:
         self._timeout = proceed.timeout
         self._context = ExitStack()
 
-    def __enter__(self) -> Block:
+    def __enter__(self) -> Self:
         """Begin the attempt."""
         self.entered = True
         if self._timeout is not None:

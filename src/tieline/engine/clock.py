@@ -12,12 +12,15 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """Seconds on a clock that never goes back."""
+        ...
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, /) -> None:
         """Wait."""
+        ...
 
     def draw(self) -> float:
         """A random number, uniform in [0, 1)."""
+        ...
 
 
 class SystemClock:

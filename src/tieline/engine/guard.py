@@ -20,7 +20,7 @@ from tieline.engine.sync import drive
 from tieline.engine.target import target_state
 from tieline.policy.breaker import State
 from tieline.policy.call import Call
-from tieline.policy.policy import Policy
+from tieline.policy.defaults import DEFAULTS
 from tieline.rules.guarded import classify
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
     from tieline.engine.target import TargetState
     from tieline.failure import Failure
-    from tieline.policy.call import Proceed
+    from tieline.policy.decision import Proceed
+    from tieline.policy.policy import Policy
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-GUARD: Final = Policy(call_timeout=None, attempt_timeout=None)
-"""The policy of guarded functions: without timeouts, since what they do may rightly take long."""
+GUARD: Final = DEFAULTS["guard"]
 
 
 def guard(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,8 +15,13 @@ DEFAULT = "tieline.telemetry.logging"
 """Module with the listener that is there from the start; named, and not imported, because
 nothing needs the logging package before there is something to log."""
 
-_default: Listener | None = None
 _listeners: tuple[Listener, ...] = ()
+
+
+@cache
+def _default() -> Listener:
+    listener: Listener = importlib.import_module(DEFAULT).LoggingListener()
+    return listener
 
 
 def add_listener(listener: Listener) -> None:
@@ -46,18 +52,12 @@ def remove_listener(listener: Listener) -> None:
 
 def emit(events: Iterable[Event]) -> None:
     """Deliver; never raises an Exception."""
-    global _default  # noqa: PLW0603 - made once
     for event in events:
-        if _default is None:
-            _default = importlib.import_module(DEFAULT).LoggingListener()
-        for listener in (_default, *_listeners):
+        for listener in (_default(), *_listeners):
             try:
                 listener.on_event(event)
-            except Exception:  # noqa: BLE001 - a listener must not break a call
-                _report(listener)
+            except Exception:  # a listener must not break a call
+                import logging
 
-
-def _report(listener: Listener) -> None:
-    import logging  # noqa: PLC0415 - not needed before something is logged
-
-    logging.getLogger("tieline").exception("listener %s failed", type(listener).__qualname__)
+                name = type(listener).__qualname__
+                logging.getLogger("tieline").exception("listener %s failed", name)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from tieline.engine import clock as clock_module
-from tieline.policy.call import Proceed, Sleep
+from tieline.policy.decision import Proceed, Sleep
 from tieline.rules.translate import final_error
 
 if TYPE_CHECKING:
@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
     from tieline.engine.target import TargetState
     from tieline.failure import Failure
-    from tieline.policy.call import Call, Decision
+    from tieline.policy.call import Call
+    from tieline.policy.decision import Decision
 
 T = TypeVar("T")
 
 
-def drive(  # noqa: PLR0913 - what a driver drives
+def drive(
     state: TargetState,
     call: Call,
     decision: Decision,

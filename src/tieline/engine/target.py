@@ -11,7 +11,7 @@ from tieline.engine import clock as clock_module
 from tieline.engine.listeners import emit
 from tieline.policy.breaker import BreakerState
 from tieline.policy.budget import BudgetState
-from tieline.policy.call import Lane
+from tieline.policy.decision import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Callable

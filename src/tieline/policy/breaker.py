@@ -32,8 +32,12 @@ class CircuitBreaker:
     def problems(self) -> Iterator[str]:
         """What is wrong with these settings."""
         yield from number("breaker.failures", self.failures, least=1)
-        yield from number("breaker.open_for", self.open_for, least=0, exclusive=True, unit="seconds")
-        yield from number("breaker.open_max", self.open_max, least=0, exclusive=True, unit="seconds")
+        yield from number(
+            "breaker.open_for", self.open_for, least=0, exclusive=True, unit="seconds"
+        )
+        yield from number(
+            "breaker.open_max", self.open_max, least=0, exclusive=True, unit="seconds"
+        )
         yield from number("breaker.jitter", self.jitter, least=0, below=1)
 
 

@@ -8,13 +8,14 @@ breaker admit it? the budget last, so that nothing is spent on a retry that cann
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from tieline import events
-from tieline.errors import CircuitOpen, DeadlineExceeded, TielineError
+from tieline.errors import CircuitOpen, DeadlineExceeded
 from tieline.failure import Attempt, Kind
 from tieline.policy.breaker import Permit, State
 from tieline.policy.deadline import earliest
+from tieline.policy.decision import Proceed, Raise, Sleep
 from tieline.policy.outcome import EFFECTS, Mark
 from tieline.policy.retry import Reason, repeatable
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tieline.failure import Failure
     from tieline.policy.breaker import BreakerState
     from tieline.policy.budget import BudgetState
+    from tieline.policy.decision import Decision, Lane
     from tieline.policy.policy import Policy
 
 USEFUL_SLICE = 0.05
@@ -35,55 +37,6 @@ LEASE_MARGIN = 1.0
 
 DEFAULT_LEASE = 60.0
 """Seconds a probe may take when its attempt has no timeout."""
-
-
-class Lane(NamedTuple):
-    """One endpoint of the target, with its breaker.
-
-    Attributes:
-        endpoint: None for a guarded function.
-        breaker: None where the policy has none.
-    """
-
-    endpoint: Endpoint | None
-    breaker: BreakerState | None
-
-
-class Proceed(NamedTuple):
-    """Make an attempt.
-
-    Attributes:
-        number: 1 for the first.
-        endpoint: Where to.
-        timeout: Seconds it may take; None for no limit.
-    """
-
-    number: int
-    endpoint: Endpoint | None
-    timeout: float | None
-
-
-class Sleep(NamedTuple):
-    """Wait, then report `Call.woke`."""
-
-    seconds: float
-
-
-class Raise(NamedTuple):
-    """The call ends with an error.
-
-    Attributes:
-        error: Our own verdict, or None: the last failure itself.
-        reason: Why it ends here.
-        retry_after: Seconds after which trying again makes sense.
-    """
-
-    error: type[TielineError] | None
-    reason: Reason
-    retry_after: float | None = None
-
-
-Decision = Proceed | Sleep | Raise
 
 
 class Call:
@@ -101,7 +54,7 @@ class Call:
         outer_repeats: Whether a surrounding guard would repeat all of this, so that we need not.
     """
 
-    def __init__(  # noqa: PLR0913 - all of it is what a call is
+    def __init__(
         self,
         target: str,
         policy: Policy,
@@ -255,7 +208,7 @@ class Call:
                 self._permit = admitted
             self.endpoint, self._breaker = lane.endpoint, lane.breaker
             self._begun, self._allowed = now, allowed
-            return Proceed(self._number, lane.endpoint, allowed)
+            return Proceed(self._number, lane.endpoint, allowed, self._next_lane - 1)
         if self.attempts:
             return self._end(Raise(None, Reason.BREAKER, soonest), now)
         return self._end(Raise(CircuitOpen, Reason.BREAKER, soonest), now)

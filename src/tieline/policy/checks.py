@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def number(  # noqa: PLR0913 - one keyword for each part of the sentence
+def number(
     name: str,
     value: object,
     *,
@@ -31,9 +31,9 @@ def number(  # noqa: PLR0913 - one keyword for each part of the sentence
     """
     if value is None and optional:
         return
-    numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if numeric and (value > least or (value == least and not exclusive)):  # type: ignore[operator]
-        if below is None or value < below:  # type: ignore[operator]
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        high_enough = value > least or (value == least and not exclusive)
+        if high_enough and (below is None or value < below):
             return
     wanted = f"above {least:g}" if exclusive else f"{least:g} or more"
     wanted += f" {unit}" if unit else ""

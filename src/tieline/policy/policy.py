@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tieline.errors import ConfigError
@@ -44,6 +44,13 @@ class Policy:
         problems = (*self._problems(), *self._contradictions())
         if problems:
             raise ConfigError(problems=problems)
+
+    def with_attempt_timeout(self, seconds: float | None) -> Policy:
+        """The same, with that much time for one attempt, and for the call if it has less."""
+        total = self.call_timeout
+        if total is not None:
+            total = None if seconds is None else max(total, seconds)
+        return replace(self, attempt_timeout=seconds, call_timeout=total)
 
     def _problems(self) -> Iterator[str]:
         for name in ("call_timeout", "attempt_timeout"):

@@ -68,4 +68,3 @@ CLASSES: Final[Mapping[tuple[Phase, Kind], type[errors.TielineError]]] = {
     for phase, general in _BY_PHASE.items()
     for kind in Kind
 }
-

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tieline.errors import TielineError, picklable, rebuild
@@ -11,7 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@cache
+_fused: dict[tuple[type[TielineError], type[BaseException]], type[TielineError]] = {}
+_blanks: dict[type[BaseException], dict[str, Any]] = {}
+
+
 def fused(ours: type[TielineError], native: type[BaseException] | None) -> type[TielineError]:
     """The class that is both; made once for each pair.
 
@@ -26,8 +28,11 @@ def fused(ours: type[TielineError], native: type[BaseException] | None) -> type[
     if issubclass(native, ours):
         return native
     bases = (ours, native)
-    body = {"__module__": "tieline", "__doc__": ours.__doc__, "__reduce__": _reduce}
-    return type(ours.__name__, bases, body)
+    known = _fused.get(bases)
+    if known is None:
+        body = {"__module__": "tieline", "__doc__": ours.__doc__, "__reduce__": _reduce}
+        known = _fused.setdefault(bases, type(ours.__name__, bases, body))
+    return known
 
 
 def _reduce(error: TielineError) -> tuple[Any, ...]:
@@ -71,11 +76,12 @@ def fuse(
     return rebuild(cls, args, {**state, **facts, "_message": message})
 
 
-@cache
 def _blank(native: type[BaseException]) -> dict[str, Any]:
     """The attributes that a bare instance of the native class has."""
-    try:
-        return dict(native("").__dict__)
-    except TypeError:
-        # Initialisers with further mandatory arguments (a pool, a URL): class defaults must do.
-        return {}
+    if native not in _blanks:
+        try:
+            _blanks[native] = dict(native("").__dict__)
+        except TypeError:
+            # Initialisers with more mandatory arguments (a pool, a URL): class defaults must do.
+            _blanks[native] = {}
+    return _blanks[native]

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from tieline.errors import NotAttempted, TielineError
-from tieline.failure import Failure, Kind, Phase, Safety
+from tieline.failure import Failure, Phase, Safety
 from tieline.rules import system
 
 if TYPE_CHECKING:

@@ -35,6 +35,7 @@ HINTS: Final[Mapping[str, str]] = {
     "no-password": "the server asks for a password and none was given",
     "no-database": "the server answered, and has no database of that name",
     "startup-settings": "the server rejects a setting in the connection's options",
+    "own-settings": "a connection parameter has a value that libpq does not accept",
     "server-resources": "the server is out of disk, memory or another resource",
     "server-fault": "an internal error of the server; its log tells more",
     "too-many-connections": (

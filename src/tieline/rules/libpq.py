@@ -18,13 +18,15 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from tieline.errors import ConnectTimeout, NameNotResolved, TielineError
 from tieline.failure import Kind, Phase
 from tieline.rules import sqlstate
+from tieline.rules.natives import native_class
 from tieline.rules.system import ERRNOS
 from tieline.rules.table import Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tieline.failure import Failure
 
@@ -65,6 +67,7 @@ TEXTS: Final[Sequence[tuple[str, Rule]]] = (
     ("SSL connection has been closed unexpectedly", Rule(Kind.EOF, Phase.TLS, hint="cut")),
     ("SSL error", _TLS),
     ("server closed the connection unexpectedly", _CUT),
+    ("invalid", Rule(Kind.SETTINGS, Phase.CONNECT, repeat=False, hint="own-settings")),
 )
 """Part of libpq's message -> rule; the first row that matches counts."""
 
@@ -76,6 +79,22 @@ SERVER_TEXTS: Final[Sequence[tuple[str, str]]] = (
     ("too many connections", "53300"),
 )
 """Part of a server's English message -> SQLSTATE, where libpq would not show the code itself."""
+
+CONNINFO_FAULTS: Final[Sequence[tuple[str, str]]] = (
+    ('missing "="', "a word without ="),
+    ("unterminated quoted string", "a quote that is not closed"),
+    ("invalid connection option", "an unknown parameter"),
+    ("invalid URI query parameter", "an unknown parameter"),
+    ("percent-encoded", "a % that begins no escape (write %25)"),
+    ("bracket", "an IPv6 address without its brackets"),
+    ("unexpected character", "a character where none can be"),
+    ("missing key/value separator", "a parameter without ="),
+    ("extra key/value separator", "a parameter with two ="),
+)
+"""Part of libpq's message about a malformed conninfo -> what is wrong with it.
+
+The messages themselves quote the conninfo, password and all, so they are never shown.
+"""
 
 UNKNOWN: Final = Rule(Kind.UNKNOWN)
 
@@ -124,6 +143,42 @@ class Evidence:
         return PHASES.get(self.status, Phase.HANDSHAKE)
 
 
+def native_error(ours: type[TielineError], message: str, pgconn: object = None) -> Exception:
+    """What psycopg itself would raise.
+
+    Args:
+        ours: Our class for it.
+        message: As psycopg words it.
+        pgconn: The libpq connection, or what is left of it.
+    """
+    make: Callable[..., Exception] = native_class("psycopg", ours)
+    return make(message, pgconn=pgconn)
+
+
+def unresolved(host: str, error: Exception) -> Exception:
+    """What psycopg raises when a name does not resolve."""
+    if isinstance(error, TimeoutError):
+        return native_error(ConnectTimeout, f"failed to resolve host {host!r}: {error}")
+    if isinstance(error, OSError):
+        return native_error(NameNotResolved, f"failed to resolve host {host!r}: {error}")
+    return error
+
+
+def classify_connect(error: Exception, evidence: Evidence) -> Failure | None:
+    """The failure behind what psycopg's ``connect`` raised; None if it is no connection failure.
+
+    Args:
+        error: What it raised.
+        evidence: What was seen; empty where psycopg did not let us look.
+    """
+    if not isinstance(error, native_class("psycopg", TielineError)):
+        return None
+    if isinstance(error, native_class("psycopg", ConnectTimeout)):
+        evidence.timed_out = True
+    evidence.text = evidence.text or str(error)
+    return classify_startup(evidence)
+
+
 def classify_startup(evidence: Evidence) -> Failure:
     """The failure that the evidence shows: the surest sign counts."""
     code = evidence.sqlstate or _code_by_text(evidence)
@@ -154,6 +209,11 @@ def classify_loss(text: str) -> Failure:
     if name:
         return ERRNOS[name].failure(Phase.RECEIVE, code=name)
     return _CUT.failure(Phase.RECEIVE)
+
+
+def conninfo_fault(text: str) -> str:
+    """What is wrong with a conninfo, without a word of it."""
+    return next((said for part, said in CONNINFO_FAULTS if part in text), "malformed")
 
 
 def system_code(text: str) -> str:

@@ -7,10 +7,9 @@ client raised. Names are strings, resolved on first use: no client is imported b
 from __future__ import annotations
 
 import importlib
-from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from tieline.errors import ConfigError, DeadlineExceeded, TielineError
+from tieline.errors import ConfigError, ConnectTimeout, DeadlineExceeded, TielineError
 from tieline.failure import REQUEST_PHASES, Phase
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 NATIVES: Final[Mapping[tuple[str, type[TielineError], str], str]] = {
     ("psycopg", TielineError, ""): "psycopg.OperationalError",
     ("psycopg", ConfigError, ""): "psycopg.ProgrammingError",
+    ("psycopg", ConnectTimeout, ""): "psycopg.errors.ConnectionTimeout",
     ("psycopg_pool", TielineError, ""): "psycopg_pool.PoolTimeout",
     ("psycopg_pool", ConfigError, ""): "psycopg.ProgrammingError",
     ("requests", TielineError, ""): "requests.exceptions.ConnectionError",
@@ -34,11 +34,29 @@ NATIVES: Final[Mapping[tuple[str, type[TielineError], str], str]] = {
 """The last part of the key narrows a row to a half of the attempt: connect or request."""
 
 
-@cache
+def native_class(client: str, ours: type[TielineError]) -> type[Exception]:
+    """The native class of a client, for code that catches or raises it.
+
+    Args:
+        client: Name of the client's package.
+        ours: Our class.
+    """
+    found = native_base(client, ours)
+    if found is None:
+        raise LookupError(f"no native class of {client!r} for {ours.__name__}")
+    return found
+
+
 def native_base(
-    client: str, ours: type[TielineError], phase: Phase | None
-) -> type[BaseException] | None:
-    """The native class to fuse ours with; None for a guarded function, which has no client."""
+    client: str, ours: type[TielineError], phase: Phase | None = None
+) -> type[Exception] | None:
+    """The native class to fuse ours with; None for a guarded function, which has no client.
+
+    Args:
+        client: Name of the client's package; empty for a guarded function.
+        ours: Our class.
+        phase: How far the last attempt had come, if one was made.
+    """
     half = "request" if phase in REQUEST_PHASES else "connect"
     for cls in ours.__mro__:
         if not issubclass(cls, TielineError):
@@ -46,7 +64,6 @@ def native_base(
         name = NATIVES.get((client, cls, half)) or NATIVES.get((client, cls, ""))
         if name is not None:
             module, _, attribute = name.rpartition(".")
-            found = getattr(importlib.import_module(module), attribute)
-            assert issubclass(found, BaseException)  # noqa: S101 - for the type checkers
+            found: type[Exception] = getattr(importlib.import_module(module), attribute)
             return found
     return None

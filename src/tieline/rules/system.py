@@ -62,9 +62,7 @@ TYPES: Final[Mapping[str, Rule]] = {
 }
 """By type name, for errors without a number: asyncio raises ConnectionResetError() bare."""
 
-_RESOLVER_CODES = {
-    getattr(socket, name): name for name in RESOLVER if hasattr(socket, name)
-}
+_RESOLVER_CODES = {getattr(socket, name): name for name in RESOLVER if hasattr(socket, name)}
 
 
 def code_of(error: BaseException) -> str:

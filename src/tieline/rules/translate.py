@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tieline.errors import CircuitOpen, DeadlineExceeded, TielineError, code_to_errno
+from tieline.errors import CircuitOpen, ConfigError, DeadlineExceeded, TielineError, code_to_errno
 from tieline.rules.classes import CLASSES
 from tieline.rules.fuse import fuse
 from tieline.rules.hints import HINTS
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from tieline.endpoint import Endpoint
     from tieline.failure import Attempt, Failure
-    from tieline.policy.call import Call, Raise
+    from tieline.policy.call import Call
+    from tieline.policy.decision import Raise
 
 MAX_NOTES = 10
 """Attempts listed in the notes: the last ones, when a call made more."""
@@ -59,22 +60,34 @@ def final_error(
         assert last is not None  # noqa: S101 - without an attempt there is a verdict of ours
         assert cause is not None  # noqa: S101 - an attempt that failed raised something
         ours = CLASSES[last.failure.phase, last.failure.kind]
-        return lost(ours, last.failure, cause, call.endpoint, facts, ending, client)
+        return lost(
+            ours,
+            last.failure,
+            cause,
+            endpoint=call.endpoint,
+            facts=facts,
+            ending=ending,
+            client=client,
+        )
     saying, hint = _VERDICTS[decision.error]
     if last is not None:
         saying += f": {describe(last.failure, last.endpoint)}"
-    phase = None if last is None else last.failure.phase
-    native = native_base(client, decision.error, phase)
+    native = native_base(client, decision.error, None if last is None else last.failure.phase)
     if cause is not None and native is not None and isinstance(cause, native):
         native = type(cause)
-    facts["failure"] = None if last is None else last.failure
-    return _build(decision.error, native, cause, saying, ending, call.endpoint, hint, facts)
+    facts |= {
+        "failure": None if last is None else last.failure,
+        "endpoint": call.endpoint,
+        "hint": HINTS[hint],
+    }
+    return _build(decision.error, native, cause, saying=saying, ending=ending, facts=facts)
 
 
-def lost(  # noqa: PLR0913 - all of it is what an error tells
+def lost(
     ours: type[TielineError],
     failure: Failure,
     cause: BaseException,
+    *,
     endpoint: Endpoint | None,
     facts: Mapping[str, Any],
     ending: str,
@@ -91,36 +104,56 @@ def lost(  # noqa: PLR0913 - all of it is what an error tells
         ending: Why the call ends here.
         client: Names the base to use where the two classes cannot be fused.
     """
-    facts = {**facts, "failure": failure, "errno": code_to_errno(failure.code)}
+    facts = {
+        **facts,
+        "failure": failure,
+        "errno": code_to_errno(failure.code),
+        "endpoint": endpoint,
+        "hint": HINTS.get(failure.hint),
+    }
     saying = describe(failure, endpoint)
     try:
-        return _build(ours, type(cause), cause, saying, ending, endpoint, failure.hint, facts)
+        return _build(ours, type(cause), cause, saying=saying, ending=ending, facts=facts)
     except TypeError:
         native = native_base(client, ours, failure.phase)
-        return _build(ours, native, None, saying, ending, endpoint, failure.hint, facts)
+        return _build(ours, native, None, saying=saying, ending=ending, facts=facts)
 
 
-def _build(  # noqa: PLR0913 - the parts of one sentence
+def config_error(
+    problems: tuple[str, ...], client: str, *, target: str | None = None
+) -> ConfigError:
+    """An error about settings, with every problem, fused with the client's own.
+
+    Args:
+        problems: One line each, nothing secret in it.
+        client: Whose native base to use.
+        target: Name of the target.
+    """
+    native = native_base(client, ConfigError)
+    facts = {"problems": problems, "target": target}
+    error = fuse(ConfigError, native, None, "; ".join(problems), facts)
+    assert isinstance(error, ConfigError)  # noqa: S101 - for the type checkers
+    return error
+
+
+def _build(
     ours: type[TielineError],
     native: type[BaseException] | None,
     cause: BaseException | None,
+    *,
     saying: str,
     ending: str,
-    endpoint: Endpoint | None,
-    hint: str,
     facts: Mapping[str, Any],
 ) -> TielineError:
-    target = facts.get("target") or ""
-    named = target and (endpoint is None or endpoint.address not in target)
-    message = f"{target}: {saying}" if named else saying
-    message = "; ".join(filter(None, (message, ending)))
-    text = HINTS.get(hint)
-    error = fuse(ours, native, cause, message, {**facts, "endpoint": endpoint, "hint": text})
+    target, endpoint = facts.get("target"), facts["endpoint"]
+    if target and (endpoint is None or endpoint.address not in target):
+        saying = f"{target}: {saying}"
+    error = fuse(ours, native, cause, "; ".join(filter(None, (saying, ending))), facts)
     error.__cause__ = cause
     for line in _history(facts.get("attempts", ())):
         error.add_note(line)
-    if text:
-        error.add_note(f"hint: {text}")
+    if facts["hint"]:
+        error.add_note(f"hint: {facts['hint']}")
     return error
 
 

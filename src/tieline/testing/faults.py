@@ -7,6 +7,7 @@ a function of your own for everything they do not cover::
         connection.read(8)
         connection.send(b"N")
 
+
     with FaultServer(Refuse()) as server:
         ...  # connecting to server.address is refused
         server.fault = too_many_clients

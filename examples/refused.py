@@ -1,0 +1,8 @@
+"""The snippet of many a guide, which never worked with psycopg itself: now it does."""
+
+from tieline import psycopg
+
+try:
+    psycopg.connect("host=127.0.0.1 port=1 dbname=shop")
+except ConnectionRefusedError as error:
+    print(f"refused: {error}")

@@ -1,0 +1,62 @@
+"""What a call decides: the words between the state machine and its drivers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from tieline.endpoint import Endpoint
+    from tieline.errors import TielineError
+    from tieline.policy.breaker import BreakerState
+    from tieline.policy.retry import Reason
+
+
+class Lane(NamedTuple):
+    """One endpoint of the target, with its breaker.
+
+    Attributes:
+        endpoint: None for a guarded function.
+        breaker: None where the policy has none.
+    """
+
+    endpoint: Endpoint | None
+    breaker: BreakerState | None
+
+
+class Proceed(NamedTuple):
+    """Make an attempt.
+
+    Attributes:
+        number: 1 for the first.
+        endpoint: Where to.
+        timeout: Seconds it may take; None for no limit.
+        lane: Index of the lane it goes by.
+    """
+
+    number: int
+    endpoint: Endpoint | None
+    timeout: float | None
+    lane: int
+
+
+class Sleep(NamedTuple):
+    """Wait, then report `Call.woke`."""
+
+    seconds: float
+
+
+class Raise(NamedTuple):
+    """The call ends with an error.
+
+    Attributes:
+        error: Our own verdict, or None: the last failure itself.
+        reason: Why it ends here.
+        retry_after: Seconds after which trying again makes sense.
+    """
+
+    error: type[TielineError] | None
+    reason: Reason
+    retry_after: float | None = None
+
+
+Decision = Proceed | Sleep | Raise

@@ -1,0 +1,25 @@
+"""The policy of each client where its user gives none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tieline.policy.backoff import Backoff
+from tieline.policy.policy import Policy
+from tieline.policy.retry import Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULTS: Final[Mapping[str, Policy]] = {
+    # What a guarded function does may rightly take long.
+    "guard": Policy(call_timeout=None, attempt_timeout=None),
+    # 5 s per host is ample for a connection within a region; a restart of PostgreSQL takes
+    # seconds, so the waits begin longer than those of HTTP.
+    "psycopg": Policy(
+        call_timeout=25.0,
+        attempt_timeout=5.0,
+        retry=Retry(max_attempts=4),
+        backoff=Backoff(initial=0.2, max=5.0),
+    ),
+}

@@ -1,0 +1,3 @@
+"""As ``psycopg.abc``."""
+
+from psycopg.abc import *

@@ -1,0 +1,3 @@
+"""As ``psycopg.adapt``."""
+
+from psycopg.adapt import *

@@ -1,0 +1,3 @@
+"""As ``psycopg.client_cursor``."""
+
+from psycopg.client_cursor import *

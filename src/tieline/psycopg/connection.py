@@ -1,0 +1,3 @@
+"""As ``psycopg.connection``."""
+
+from psycopg.connection import *

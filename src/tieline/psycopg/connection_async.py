@@ -1,0 +1,3 @@
+"""As ``psycopg.connection_async``."""
+
+from psycopg.connection_async import *

@@ -1,0 +1,3 @@
+"""As ``psycopg.conninfo``."""
+
+from psycopg.conninfo import *

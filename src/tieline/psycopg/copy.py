@@ -1,0 +1,3 @@
+"""As ``psycopg.copy``."""
+
+from psycopg.copy import *

@@ -1,0 +1,3 @@
+"""As ``psycopg.crdb``."""
+
+from psycopg.crdb import *

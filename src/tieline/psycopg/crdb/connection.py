@@ -1,0 +1,3 @@
+"""As ``psycopg.crdb.connection``."""
+
+from psycopg.crdb.connection import *

@@ -1,0 +1,3 @@
+"""As ``psycopg.cursor``."""
+
+from psycopg.cursor import *

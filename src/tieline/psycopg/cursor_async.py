@@ -1,0 +1,3 @@
+"""As ``psycopg.cursor_async``."""
+
+from psycopg.cursor_async import *

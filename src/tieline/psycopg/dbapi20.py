@@ -1,0 +1,3 @@
+"""As ``psycopg.dbapi20``."""
+
+from psycopg.dbapi20 import *

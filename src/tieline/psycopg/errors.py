@@ -1,0 +1,3 @@
+"""As ``psycopg.errors``."""
+
+from psycopg.errors import *

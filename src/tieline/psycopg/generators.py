@@ -1,0 +1,3 @@
+"""As ``psycopg.generators``."""
+
+from psycopg.generators import *

@@ -1,0 +1,3 @@
+"""As ``psycopg.postgres``."""
+
+from psycopg.postgres import *

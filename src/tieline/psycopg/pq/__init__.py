@@ -1,0 +1,3 @@
+"""As ``psycopg.pq``."""
+
+from psycopg.pq import *

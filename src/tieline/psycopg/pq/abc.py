@@ -1,0 +1,3 @@
+"""As ``psycopg.pq.abc``."""
+
+from psycopg.pq.abc import *

@@ -1,0 +1,3 @@
+"""As ``psycopg.pq.misc``."""
+
+from psycopg.pq.misc import *

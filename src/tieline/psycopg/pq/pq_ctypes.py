@@ -1,0 +1,3 @@
+"""As ``psycopg.pq.pq_ctypes``."""
+
+from psycopg.pq.pq_ctypes import *

@@ -1,0 +1,3 @@
+"""As ``psycopg.raw_cursor``."""
+
+from psycopg.raw_cursor import *

@@ -1,0 +1,3 @@
+"""As ``psycopg.rows``."""
+
+from psycopg.rows import *

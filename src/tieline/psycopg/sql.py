@@ -1,0 +1,3 @@
+"""As ``psycopg.sql``."""
+
+from psycopg.sql import *

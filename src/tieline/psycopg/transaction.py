@@ -1,0 +1,3 @@
+"""As ``psycopg.transaction``."""
+
+from psycopg.transaction import *

@@ -1,0 +1,3 @@
+"""As ``psycopg.types``."""
+
+from psycopg.types import *

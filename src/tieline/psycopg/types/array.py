@@ -1,0 +1,3 @@
+"""As ``psycopg.types.array``."""
+
+from psycopg.types.array import *

@@ -1,0 +1,3 @@
+"""As ``psycopg.types.bool``."""
+
+from psycopg.types.bool import *

@@ -1,0 +1,3 @@
+"""As ``psycopg.types.composite``."""
+
+from psycopg.types.composite import *

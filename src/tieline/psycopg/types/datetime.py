@@ -1,0 +1,3 @@
+"""As ``psycopg.types.datetime``."""
+
+from psycopg.types.datetime import *

@@ -1,0 +1,3 @@
+"""As ``psycopg.types.enum``."""
+
+from psycopg.types.enum import *

@@ -1,0 +1,3 @@
+"""As ``psycopg.types.hstore``."""
+
+from psycopg.types.hstore import *

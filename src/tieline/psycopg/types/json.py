@@ -1,0 +1,3 @@
+"""As ``psycopg.types.json``."""
+
+from psycopg.types.json import *

@@ -1,0 +1,3 @@
+"""As ``psycopg.types.multirange``."""
+
+from psycopg.types.multirange import *

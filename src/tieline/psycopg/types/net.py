@@ -1,0 +1,3 @@
+"""As ``psycopg.types.net``."""
+
+from psycopg.types.net import *

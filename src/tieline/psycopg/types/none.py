@@ -1,0 +1,3 @@
+"""As ``psycopg.types.none``."""
+
+from psycopg.types.none import *

@@ -1,0 +1,3 @@
+"""As ``psycopg.types.numeric``."""
+
+from psycopg.types.numeric import *

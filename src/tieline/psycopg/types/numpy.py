@@ -1,0 +1,3 @@
+"""As ``psycopg.types.numpy``."""
+
+from psycopg.types.numpy import *

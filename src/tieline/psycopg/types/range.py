@@ -1,0 +1,3 @@
+"""As ``psycopg.types.range``."""
+
+from psycopg.types.range import *

@@ -1,0 +1,3 @@
+"""As ``psycopg.types.shapely``."""
+
+from psycopg.types.shapely import *

@@ -1,0 +1,3 @@
+"""As ``psycopg.types.string``."""
+
+from psycopg.types.string import *

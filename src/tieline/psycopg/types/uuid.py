@@ -1,0 +1,3 @@
+"""As ``psycopg.types.uuid``."""
+
+from psycopg.types.uuid import *

@@ -1,0 +1,3 @@
+"""As ``psycopg.version``."""
+
+from psycopg.version import *

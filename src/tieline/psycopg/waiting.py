@@ -1,0 +1,3 @@
+"""As ``psycopg.waiting``."""
+
+from psycopg.waiting import *

@@ -1,0 +1,45 @@
+"""The public API as type checkers see it; read by mypy and pyright, never run."""
+
+from __future__ import annotations
+
+from typing import Any, assert_type
+
+import tieline
+from tieline import psycopg
+from tieline.psycopg.rows import DictRow, TupleRow, dict_row
+
+
+def connections() -> None:
+    """Row types flow through the drop-in as they do through psycopg."""
+    connection = psycopg.connect("host=db", target="orders-db", policy=tieline.Policy())
+    assert_type(connection, psycopg.Connection[TupleRow])
+    assert_type(connection.execute("select 1").fetchone(), tuple[Any, ...] | None)
+    # pyright binds a bare `connect` to tuple rows, psycopg's own as well as ours.
+    with psycopg.Connection[DictRow].connect("host=db", row_factory=dict_row) as by_name:
+        assert_type(by_name, psycopg.Connection[DictRow])
+        assert_type(by_name.execute("select 1").fetchall(), list[dict[str, Any]])
+
+
+@tieline.guard("billing", idempotent=True)
+def charge(cents: int, *, currency: str = "EUR") -> str:
+    """A guarded function keeps its signature."""
+    return f"{cents} {currency}"
+
+
+def guarded() -> None:
+    """What a guarded function takes and gives."""
+    assert_type(charge(3, currency="CHF"), str)
+    for attempt in tieline.attempts("billing"):
+        with attempt:
+            assert_type(attempt.number, int)
+    with tieline.deadline(2.0), tieline.idempotent():
+        assert_type(charge(1), str)
+
+
+def handled() -> None:
+    """Errors carry their facts, typed."""
+    try:
+        psycopg.connect()
+    except tieline.Refused as error:
+        assert_type(error.attempts, tuple[tieline.Attempt, ...])
+        assert_type(error.maybe_applied, bool)

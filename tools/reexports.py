@@ -1,0 +1,97 @@
+"""Writes the re-exports of a drop-in: explicit names, one line for each public submodule.
+
+    python -m tools.reexports
+
+Type checkers and readers see every name, and a test compares the result with the native module.
+Run it when a client has a new release, and look at the difference.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+from types import ModuleType
+from typing import Final, NamedTuple
+
+ROOT = Path(__file__).parent.parent / "src" / "tieline"
+
+
+class DropIn(NamedTuple):
+    """What a drop-in puts in the place of native names.
+
+    Attributes:
+        doc: The docstring of the package.
+        own: Module of ours and the names that come from it.
+        lines: Further lines at the end.
+        without: Native names left out: imports of its own that no user means.
+    """
+
+    doc: str
+    own: dict[str, tuple[str, ...]]
+    lines: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+
+DROP_INS: Final = {
+    "psycopg": DropIn(
+        doc="psycopg 3, with connections that know what to do when the server fails.",
+        own={"tieline.psycopg._connection": ("Connection",)},
+        lines=("connect = Connection.connect",),
+        without=("connect", "logger", "logging"),
+    ),
+}
+
+
+def public_names(module: ModuleType) -> list[str]:
+    """What a module offers: attributes without underscore, and those that it lists."""
+    listed: list[str] = getattr(module, "__all__", [])
+    return sorted({*listed, *(name for name in vars(module) if not name.startswith("_"))})
+
+
+def submodules(module: ModuleType) -> list[str]:
+    """Dotted names, below the module, of its public submodules."""
+    prefix = f"{module.__name__}."
+    names = (found.name for found in pkgutil.walk_packages(module.__path__, prefix))
+    return [name.removeprefix(prefix) for name in names if "._" not in name]
+
+
+def render(client: str) -> dict[Path, str]:
+    """The files of a drop-in's re-exports, by path below its folder."""
+    native = importlib.import_module(client)
+    drop_in = DROP_INS[client]
+    ours = {name for names in drop_in.own.values() for name in names}
+    taken = [name for name in public_names(native) if name not in {*ours, *drop_in.without}]
+    listed = sorted({*native.__all__, *ours})
+    body = [f'"""{drop_in.doc}"""', "", f"from {client} import __version__ as __version__"]
+    body += [f"from {client} import {name} as {name}" for name in taken]
+    body += [
+        f"from {module} import {name} as {name}"
+        for module, names in drop_in.own.items()
+        for name in names
+    ]
+    body += ["", *drop_in.lines, "", f"__all__ = {listed!r}", ""]
+    files = {Path("__init__.py"): "\n".join(body)}
+    below = submodules(native)
+    for name in below:
+        packaged = any(other.startswith(f"{name}.") for other in below)
+        path = (
+            Path(*name.split("."), "__init__.py")
+            if packaged
+            else Path(f"{name.replace('.', '/')}.py")
+        )
+        files[path] = f'"""As ``{client}.{name}``."""\n\nfrom {client}.{name} import *\n'
+    return files
+
+
+def main() -> None:
+    """Write the files of all drop-ins."""
+    for client in DROP_INS:
+        for path, text in render(client).items():
+            target = ROOT / client / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
