@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+EXPECTED = {
+    "refused.py": [
+        "Connection refused: connection refused by 127.0.0.1:1 (ECONNREFUSED)",
+        "errno 111",
+    ],
+    "own_handling.py": [
+        "cannot tell now, ask again soon",
+        "cannot tell now, ask again soon",
+        "cannot tell now, ask again in 1 s",
+        "for somebody to look at: stock-db: ",
+    ],
+}
+
+
+def test_every_example_is_run() -> None:
+    """An example that nobody runs rots."""
+    assert {path.name for path in EXAMPLES.glob("*.py")} == EXPECTED.keys()
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_example_prints_what_it_promises(name: str) -> None:
+    """Examples work as they stand, in an interpreter of their own."""
+    run = subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLES / name],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    lines = run.stdout.splitlines()
+    assert len(lines) == len(EXPECTED[name])
+    for line, beginning in zip(lines, EXPECTED[name], strict=True):
+        assert line.startswith(beginning)
