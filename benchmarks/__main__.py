@@ -1,0 +1,35 @@
+"""``python -m benchmarks``: prints every figure of one run."""
+
+from __future__ import annotations
+
+import logging
+import platform
+
+import click
+
+from benchmarks import engine
+from benchmarks.measure import least_nanoseconds
+from benchmarks.postgres import ratios
+
+
+@click.command()
+@click.option("--rounds", default=41, show_default=True, help="Chunks of each row of the engine.")
+@click.option("--pairs", default=400, show_default=True, help="Pairs of real calls in a round.")
+def main(rounds: int, pairs: int) -> None:
+    """Measure tieline beside raw calls and other libraries."""
+    logging.disable(logging.CRITICAL)
+    click.echo(f"Python {platform.python_version()}, {platform.machine()}, {platform.system()}")
+    for title, rows in (
+        ("healthy call, least ns", engine.healthy()),
+        ("breaker open, reject and catch, least ns", engine.rejecting()),
+    ):
+        click.echo(f"\n{title}")
+        for name, nanoseconds in least_nanoseconds(dict(rows), rounds).items():
+            click.echo(f"  {nanoseconds:10,.0f}  {name}")
+    click.echo("\nreal calls, tieline.psycopg over psycopg, median ratio in each of 5 rounds")
+    for name, found in ratios(5, pairs):
+        click.echo(f"  {' '.join(f'{ratio:.3f}' for ratio in found)}  {name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""How to measure: interleaved rounds, and the least or the median of them."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+CHUNK = 0.008
+"""Seconds of one chunk: long against the clock's resolution, short against a time slice."""
+
+
+def least_nanoseconds(rows: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Nanoseconds per call of each row: the least of interleaved chunks.
+
+    The least is what the code costs; whatever comes on top is the machine's other work.
+
+    Args:
+        rows: What to call, by name.
+        rounds: Chunks of each row.
+    """
+    repeats = {name: _repeats(call) for name, call in rows.items()}
+    best = dict.fromkeys(rows, float("inf"))
+    gc.disable()
+    try:
+        for _ in range(rounds):
+            for name, call in rows.items():
+                count = repeats[name]
+                begun = time.perf_counter_ns()
+                for _ in range(count):
+                    call()
+                best[name] = min(best[name], (time.perf_counter_ns() - begun) / count)
+            gc.collect()
+    finally:
+        gc.enable()
+    return best
+
+
+def median_ratio(raw: Callable[[], object], ours: Callable[[], object], pairs: int) -> float:
+    """Median of ours over raw, each pair called one after the other, in alternating order."""
+    ratios: list[float] = []
+    for index in range(pairs):
+        first, second = (raw, ours) if index % 2 else (ours, raw)
+        times = {}
+        for call in (first, second):
+            begun = time.perf_counter_ns()
+            call()
+            times[call] = time.perf_counter_ns() - begun
+        ratios.append(times[ours] / times[raw])
+    return statistics.median(ratios)
+
+
+def _repeats(call: Callable[[], object]) -> int:
+    count = 1
+    while True:
+        begun = time.perf_counter()
+        for _ in range(count):
+            call()
+        if time.perf_counter() - begun > CHUNK / 2:
+            return count
+        count *= 2
