@@ -333,7 +333,7 @@ class LocalPostgres(PostgresService):
             *("-E", "UTF8", "--locale=C", "--no-sync", *options),
         )
         # initdb would want the password of the superuser in a file; nothing listens before the
-        # passwords are set and asked for.
+        # passwords are set and asked for. With -j an empty line ends a command.
         self._run(
             *(self._bin / "postgres", "--single", "-j", "-D", self._data, "postgres"),
             text=f"""

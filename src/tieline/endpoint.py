@@ -23,7 +23,7 @@ class Endpoint(NamedTuple):
     @property
     def address(self) -> str:
         """Host and port as people write them: ``db:5432``, ``[::1]:5432``, ``/run/pg:5432``."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = f"[{self.host}]" if ":" in self.host and self.host[0] != "/" else self.host
         return host if self.port is None else f"{host}:{self.port}"
 
     def __str__(self) -> str:

@@ -99,7 +99,7 @@ class TielineError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle without running an ``__init__``; what cannot be pickled becomes None."""
-        return rebuild, (type(self), self.args, picklable(self.__dict__))
+        return rebuild, (type(self), picklable_args(self.args), picklable(self.__dict__))
 
     def __copy__(self) -> TielineError:
         """A copy that keeps every attribute, also those that cannot be pickled."""
@@ -111,15 +111,25 @@ _FACTS = frozenset(TielineError.__annotations__)
 
 def picklable(state: dict[str, Any]) -> dict[str, Any]:
     """The same attributes, with None for what cannot be pickled (sockets, pools, connections)."""
-    kept: dict[str, Any] = {}
-    for name, value in state.items():
-        try:
-            pickle.dumps(value)
-        except Exception:  # noqa: BLE001 - a foreign __reduce__ may raise anything
-            kept[name] = None
-        else:
-            kept[name] = value
-    return kept
+    return {name: value if _survives(value) else None for name, value in state.items()}
+
+
+def picklable_args(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The same arguments, with None for what cannot be pickled (urllib3 puts a connection here)."""
+    return tuple(value if _survives(value) else None for value in args)
+
+
+def _survives(value: object) -> bool:
+    """Whether pickling brings it back.
+
+    It is loaded as well: an exception that wants more arguments than it keeps is pickled without
+    complaint, and breaks the pool of processes that it is sent to.
+    """
+    try:
+        pickle.loads(pickle.dumps(value))  # noqa: S301 - our own bytes
+    except Exception:  # noqa: BLE001 - a foreign __reduce__ may raise anything
+        return False
+    return True
 
 
 def rebuild(cls: type[TielineError], args: tuple[Any, ...], state: dict[str, Any]) -> TielineError:
@@ -129,7 +139,9 @@ def rebuild(cls: type[TielineError], args: tuple[Any, ...], state: dict[str, Any
     attributes, which ``state`` brings along.
     """
     number = state.get("errno")
-    error = cls.__new__(cls)
+    # Python insists on the __new__ of the base with the largest layout, wherever it is in the MRO.
+    base: Any = cls.__base__
+    error: TielineError = base.__new__(cls)
     if isinstance(error, OSError) and number is not None:
         OSError.__init__(error, number, state.get("_message"))
     error.args = args

@@ -11,6 +11,7 @@ from tieline.rules import system
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
 
 def classify(error: BaseException, *, sent: bool) -> Failure | None:
@@ -32,14 +33,29 @@ def classify(error: BaseException, *, sent: bool) -> Failure | None:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """The exception, then what it was raised from or while handling, outermost first."""
+    """The exception, then what it was raised from or while handling, outermost first.
+
+    What the caller was handling when it called the function is no cause: a fallback that is
+    called in an ``except`` block has its own troubles. Such an error was caught by a frame that
+    this exception has not passed.
+    """
     seen: set[int] = set()
+    passed: set[FrameType] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
         seen.add(id(current))
         yield current
-        hidden = current.__suppress_context__
-        current = current.__cause__ or (None if hidden else current.__context__)
+        traceback = current.__traceback__
+        while traceback is not None:
+            passed.add(traceback.tb_frame)
+            traceback = traceback.tb_next
+        following = current.__cause__
+        if following is None and not current.__suppress_context__:
+            following = current.__context__
+            caught = None if following is None else following.__traceback__
+            if caught is None or caught.tb_frame not in passed:
+                return
+        current = following
 
 
 def _inner(error: TielineError, *, sent: bool) -> Failure | None:

@@ -22,7 +22,7 @@ from tieline.errors import ConnectTimeout, NameNotResolved, TielineError
 from tieline.failure import Kind, Phase
 from tieline.rules import sqlstate
 from tieline.rules.natives import native_class
-from tieline.rules.system import ERRNOS
+from tieline.rules.system import ERRNOS, RESOLVER
 from tieline.rules.table import Rule
 
 if TYPE_CHECKING:
@@ -49,44 +49,63 @@ _FOREIGN = Rule(Kind.PROTOCOL, Phase.HANDSHAKE, repeat=False, hint="not-postgres
 _LOGIN = Rule(Kind.DENIED, Phase.HANDSHAKE, repeat=False, hint="login")
 _NO_PASSWORD = Rule(Kind.DENIED, Phase.HANDSHAKE, repeat=False, hint="no-password")
 _NO_NAME = Rule(Kind.NO_NAME, Phase.RESOLVE, repeat=False, hint="no-name")
+_OWN_SETTINGS = Rule(Kind.SETTINGS, Phase.CONNECT, repeat=False, hint="own-settings")
 
 TEXTS: Final[Sequence[tuple[str, Rule]]] = (
+    ("Temporary failure in name resolution", RESOLVER["EAI_AGAIN"]),
     ("could not translate host name", _NO_NAME),
     ("server does not support SSL", _NO_TLS),
+    ("private key file", _OWN_SETTINGS),
     ("certificate", _CERTIFICATE),
-    ("received invalid response to SSL negotiation", _FOREIGN),
     ("expected authentication request", _FOREIGN),
-    ("received unexpected", _FOREIGN),
+    ("unexpected response from server", _FOREIGN),
+    ("received unencrypted data", _FOREIGN),
     ("received invalid", _FOREIGN),
     ("session is read-only", _ROLE),
     ("session is not read-only", _ROLE),
     ("hot standby mode", _ROLE),
     ("no password supplied", _NO_PASSWORD),
-    ("authentication method requirement", _LOGIN),
-    ("SSL SYSCALL error: EOF", Rule(Kind.EOF, Phase.TLS, hint="cut")),
-    ("SSL connection has been closed unexpectedly", Rule(Kind.EOF, Phase.TLS, hint="cut")),
+    ("authentication method", _LOGIN),
+    ("channel binding", _LOGIN),
+    ("SCRAM", _LOGIN),
+    ("SSL SYSCALL error: EOF", _CUT),
+    ("SSL connection has been closed unexpectedly", _CUT),
+    ("unexpected eof", _CUT),
     ("SSL error", _TLS),
     ("server closed the connection unexpectedly", _CUT),
-    ("invalid", Rule(Kind.SETTINGS, Phase.CONNECT, repeat=False, hint="own-settings")),
+    ("invalid", _OWN_SETTINGS),
 )
-"""Part of libpq's message -> rule; the first row that matches counts."""
+"""Part of libpq's message, without what it quotes -> rule; the first row that matches counts."""
 
 SERVER_TEXTS: Final[Sequence[tuple[str, str]]] = (
     ("password authentication failed", "28P01"),
+    ("SASL authentication failed", "28P01"),
+    ("authentication failed", "28000"),
+    ("no pg_hba.conf entry", "28000"),
+    ("no such user", "28000"),
+    ("no such database", "3D000"),
     ("the database system is", "57P03"),
     ("too many clients", "53300"),
     ("remaining connection slots", "53300"),
     ("too many connections", "53300"),
+    ("no more connections allowed", "53300"),
 )
-"""Part of a server's English message -> SQLSTATE, where libpq would not show the code itself."""
+"""Part of a server's English message -> SQLSTATE, where the code itself is missing or says nothing.
+
+The words of PgBouncer are among them.
+"""
+
+VAGUE: Final = frozenset({"08P01"})
+"""Codes that say nothing: PgBouncer sends 08P01 even for a wrong password."""
 
 CONNINFO_FAULTS: Final[Sequence[tuple[str, str]]] = (
     ('missing "="', "a word without ="),
     ("unterminated quoted string", "a quote that is not closed"),
     ("invalid connection option", "an unknown parameter"),
     ("invalid URI query parameter", "an unknown parameter"),
+    ("unexpected spaces", "a space where none can be (write %20)"),
     ("percent-encoded", "a % that begins no escape (write %25)"),
-    ("bracket", "an IPv6 address without its brackets"),
+    ("IPv6 host address", "an IPv6 address without its brackets"),
     ("unexpected character", "a character where none can be"),
     ("missing key/value separator", "a parameter without ="),
     ("extra key/value separator", "a parameter with two ="),
@@ -99,8 +118,9 @@ The messages themselves quote the conninfo, password and all, so they are never 
 UNKNOWN: Final = Rule(Kind.UNKNOWN)
 
 _TIMEOUT: Final = ERRNOS["ETIMEDOUT"]
-_SQLSTATE = re.compile(r":  ([0-9A-Z]{5}): ")
-_LOCATION = re.compile(r"\n[^\n:]+:  \w+, [\w.\-]+:\d+\n?\Z")
+_SQLSTATE = re.compile(r"(?<=:  )([0-9A-Z]{5}): ")
+_LOCATION = re.compile(r"\n[^\n:]+:  [^\s,]+, \S+:\d+(?=\n|\Z)")
+_QUOTED = re.compile(r'"[^"\n]*"')
 
 
 @dataclass(slots=True)
@@ -126,19 +146,23 @@ class Evidence:
     code_shown: bool = False
 
     def take_message(self, verbose: str) -> str:
-        """Keep a message of libpq's, and give it back as it reads without verbosity."""
+        """Keep a message of libpq's, and give it back as it reads without verbosity.
+
+        It holds two answers of the server where libpq tried again by itself, without TLS.
+        """
         found = _SQLSTATE.search(verbose) if self.code_shown else None
         if found is not None:
             self.sqlstate = found[1]
-            verbose = verbose[: found.start(1)] + verbose[found.end() :]
-            verbose = _LOCATION.sub("\n", verbose)
+            verbose = _LOCATION.sub("", _SQLSTATE.sub("", verbose))
         self.text = verbose
         return verbose
 
     @property
     def phase(self) -> Phase:
         """How far it had come."""
-        if self.tls and self.status == "SSL_STARTUP":
+        # TLS can begin and fail in one poll; then the message alone tells that it began.
+        tls = self.tls or "SSL error" in self.text or "SSL SYSCALL" in self.text
+        if tls and self.status == "SSL_STARTUP":
             return Phase.TLS
         return PHASES.get(self.status, Phase.HANDSHAKE)
 
@@ -181,17 +205,18 @@ def classify_connect(error: Exception, evidence: Evidence) -> Failure | None:
 
 def classify_startup(evidence: Evidence) -> Failure:
     """The failure that the evidence shows: the surest sign counts."""
-    code = evidence.sqlstate or _code_by_text(evidence)
+    code = _code_by_text(evidence) or evidence.sqlstate
     if code:
         return sqlstate.lookup(code).failure(Phase.HANDSHAKE, code=code)
     phase = evidence.phase
     if evidence.timed_out:
         return _TIMEOUT.failure(phase)
-    name = system_code(evidence.text)
+    text = _QUOTED.sub('""', evidence.text)
+    rule = next((rule for part, rule in TEXTS if part in text), UNKNOWN)
+    name = system_code(text) if rule is UNKNOWN else ""
     if name:
         rule = ERRNOS[name]
         return rule.failure(rule.phase or phase, code=name)
-    rule = next((rule for part, rule in TEXTS if part in evidence.text), UNKNOWN)
     if rule in (_CUT, UNKNOWN) and evidence.tcp == "rst":
         # libpq says "closed unexpectedly" for a reset, too.
         return ERRNOS["ECONNRESET"].failure(phase, code="ECONNRESET")
@@ -224,10 +249,13 @@ def system_code(text: str) -> str:
 @cache
 def _system_words() -> tuple[tuple[str, str], ...]:
     numbers = {name: getattr(errno, name, None) for name in ERRNOS}
-    return tuple((os.strerror(number), name) for name, number in numbers.items() if number)
+    words = [(os.strerror(number), name) for name, number in numbers.items() if number]
+    # The longest first: "Too many open files in system" holds the words of another one.
+    return tuple(sorted(words, key=lambda row: -len(row[0])))
 
 
 def _code_by_text(evidence: Evidence) -> str:
-    if evidence.code_shown:
+    if (evidence.code_shown or evidence.sqlstate) and evidence.sqlstate not in VAGUE:
         return ""
-    return next((code for part, code in SERVER_TEXTS if part in evidence.text), "")
+    text = _QUOTED.sub('""', evidence.text)
+    return next((code for part, code in SERVER_TEXTS if part in text), "")

@@ -58,7 +58,9 @@ def describe(failure: Failure, endpoint: Endpoint | None) -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration for people: ``3 ms``, ``0.25 s``, ``12 s``."""
+    """A duration for people: ``3 ms``, ``0.25 s``, ``12 s``, ``1234 s``."""
     if value < 0.1:  # noqa: PLR2004 - milliseconds read better below
-        return f"{value * 1000:.3g} ms"
-    return f"{value:.3g} s"
+        return f"{round(value * 1000, 3):.3g} ms"
+    if value < 100:  # noqa: PLR2004 - from here on the shorter form would be 1e+03
+        return f"{value:.3g} s"
+    return f"{value:.0f} s"

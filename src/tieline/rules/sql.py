@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_COMMENT = re.compile(rb"/\*.*?\*/|--[^\n]*", re.DOTALL)
 _ENDS = re.compile(
-    rb"(?:\A|;)\s*(?:commit|end|prepare\s+transaction)\b",
-    re.IGNORECASE,
+    # Where a statement may begin: at the start, or after a semicolon, a comment, a line with one.
+    rb"(?:\A|;|\*/|(?>^[^\n]*--[^\n]*+))\s*+"
+    # A rollback keeps nothing, but a second statement sent with it would run on its own.
+    rb"(?:commit\b|end\b|prepare\s*+(?:transaction\b|/\*|--)|(?:rollback|abort)\b[^;]*+;\s*+\S)",
+    re.IGNORECASE | re.MULTILINE,
 )
 
 
@@ -28,11 +30,11 @@ class Fate(Enum):
 def ends_transaction(statement: bytes) -> bool:
     """Whether a statement makes a transaction's work permanent, should it arrive.
 
-    COMMIT and its synonyms, and PREPARE TRANSACTION, alone or after a semicolon. When in doubt,
-    as inside a string, yes: an outcome called unknown is looked up, one called rolled back is
-    repeated.
+    COMMIT and its synonyms, and PREPARE TRANSACTION, alone or after a semicolon or a comment.
+    When in doubt, as inside a string, yes: an outcome called unknown is looked up, one called
+    rolled back is repeated.
     """
-    return _ENDS.search(_COMMENT.sub(b" ", statement)) is not None
+    return _ENDS.search(statement) is not None
 
 
 FATES: Final[Mapping[tuple[bool, bool], Fate]] = {

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 SQLSTATES: Final[Mapping[str, Rule]] = {
     # Class 08, connection exceptions: the server or a pooler in between gave the connection up.
+    # PgBouncer has 08P01 for whatever it has no other code for.
     "08": Rule(Kind.EOF, hint="server-gone"),
-    "08P01": Rule(Kind.PROTOCOL, repeat=False, hint="not-postgres"),
     # Class 28: who are you? Offered once, never repeated: repetition locks accounts.
     "28": Rule(Kind.DENIED, repeat=False, hint="login"),
     # A role that may not connect to this database.

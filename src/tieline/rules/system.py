@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from tieline.failure import Failure
 
 _LOCAL = Rule(Kind.LOCAL, Phase.CONNECT, hint="local-resources")
-_NO_ROUTE = Rule(Kind.UNREACHABLE, Phase.CONNECT, hint="no-route")
+# No proof of a phase: a connection that is established ends like this when its route is gone.
+_NO_ROUTE = Rule(Kind.UNREACHABLE, hint="no-route")
 
 ERRNOS: Final[Mapping[str, Rule]] = {
     "ECONNREFUSED": Rule(Kind.REFUSED, Phase.CONNECT, hint="refused"),
@@ -51,9 +52,11 @@ TYPES: Final[Mapping[str, Rule]] = {
     "ssl.SSLCertVerificationError": Rule(
         Kind.CERTIFICATE, Phase.TLS, repeat=False, hint="certificate"
     ),
-    "ssl.SSLError": Rule(Kind.TLS, Phase.TLS, repeat=False, hint="tls"),
+    # These may come at any time: a stream can break inside TLS after the handshake as well.
+    "ssl.SSLEOFError": Rule(Kind.EOF, hint="cut"),
+    "ssl.SSLZeroReturnError": Rule(Kind.EOF, hint="cut"),
+    "ssl.SSLError": Rule(Kind.TLS, repeat=False, hint="tls"),
     "socket.gaierror": Rule(Kind.RESOLVER, Phase.RESOLVE, hint="resolver"),
-    "builtins.UnicodeError": Rule(Kind.NO_NAME, Phase.RESOLVE, repeat=False, hint="no-name"),
     "builtins.ConnectionRefusedError": ERRNOS["ECONNREFUSED"],
     "builtins.ConnectionResetError": ERRNOS["ECONNRESET"],
     "builtins.ConnectionAbortedError": ERRNOS["ECONNABORTED"],
@@ -61,6 +64,11 @@ TYPES: Final[Mapping[str, Rule]] = {
     "builtins.TimeoutError": ERRNOS["ETIMEDOUT"],
 }
 """By type name, for errors without a number: asyncio raises ConnectionResetError() bare."""
+
+NAMES: Final[Mapping[str, Rule]] = {
+    "builtins.UnicodeError": Rule(Kind.NO_NAME, Phase.RESOLVE, repeat=False, hint="no-name"),
+}
+"""By type name, for what means a bad host name as long as no connection has been made."""
 
 _RESOLVER_CODES = {getattr(socket, name): name for name in RESOLVER if hasattr(socket, name)}
 
@@ -71,7 +79,7 @@ def code_of(error: BaseException) -> str:
     if isinstance(error, socket.gaierror):
         return _RESOLVER_CODES.get(number, "")
     # ssl.SSLError.errno counts OpenSSL's reasons: 1 would print as EPERM.
-    if not isinstance(error, OSError) or type(error).__module__ == "ssl" or number is None:
+    if not isinstance(error, OSError) or "ssl.SSLError" in type_names(error) or number is None:
         return ""
     return errno.errorcode.get(number, "")
 
@@ -83,6 +91,9 @@ def type_names(error: BaseException) -> list[str]:
 
 def find(error: BaseException) -> tuple[str, Rule] | None:
     """The code and the rule for an error, by number first, then by type; None if unknown."""
+    if getattr(error, "filename", None) is not None:
+        # About a file, not a connection: connect() names none, not even of a Unix socket.
+        return None
     code = code_of(error)
     table = RESOLVER if code.startswith("EAI_") else ERRNOS
     found = first(table, (code,)) or first(TYPES, type_names(error))
@@ -97,6 +108,9 @@ def classify(error: BaseException, phase: Phase) -> Failure | None:
         phase: How far the attempt had come, for codes that do not tell.
     """
     found = find(error)
+    if found is None and phase in (Phase.RESOLVE, Phase.CONNECT):
+        named = first(NAMES, type_names(error))
+        found = None if named is None else ("", named[1])
     if found is None:
         return None
     code, rule = found

@@ -116,7 +116,7 @@ def lost(
         return _build(ours, type(cause), cause, saying=saying, ending=ending, facts=facts)
     except TypeError:
         native = native_base(client, ours, failure.phase)
-        return _build(ours, native, None, saying=saying, ending=ending, facts=facts)
+        return _build(ours, native, cause, saying=saying, ending=ending, facts=facts)
 
 
 def config_error(

@@ -3,14 +3,14 @@
 A fault is anything that can be called with an accepted `Connection`: one of the values below, or
 a function of your own for everything they do not cover::
 
-    def too_many_clients(connection: Connection) -> None:
-        connection.read(8)
+    def without_tls(connection: Connection) -> None:
+        connection.read(8)  # SSLRequest
         connection.send(b"N")
 
 
     with FaultServer(Refuse()) as server:
         ...  # connecting to server.address is refused
-        server.fault = too_many_clients
+        server.fault = without_tls
         ...  # the very same port answers now
 """
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 CLIENTS = ("psycopg",)
 """Drop-ins that ask for a simulated failure before each attempt."""
 
+CLASS = 2
+"""Characters that name a class of SQLSTATEs."""
+
 
 @contextmanager
 def simulate(
@@ -66,6 +69,7 @@ def _failure(error: type[TielineError]) -> Failure:
         if ours is error and phase not in REQUEST_PHASES:
             for code, rule in {**ERRNOS, **RESOLVER, **SQLSTATES}.items():
                 if rule.kind is kind:
-                    return rule.failure(phase, code=code)
+                    # The first code of a class of SQLSTATEs stands for the class.
+                    return rule.failure(phase, code=f"{code}000" if len(code) == CLASS else code)
             return Rule(kind).failure(phase)
     raise ValueError(f"simulate: connecting never raises {error.__name__}")
