@@ -36,23 +36,28 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="reads TCP_INFO and /
 
 
 def connect(server: FaultServer) -> socket.socket:
+    """A client connection to the server."""
     return socket.create_connection(server.address, timeout=5)
 
 
 def refusal(server: FaultServer) -> int | None:
+    """What connecting says: an errno, or None."""
     with socket.socket() as client:
         return client.connect_ex(server.address)
 
 
 def read_all(client: socket.socket) -> bytes:
+    """Everything up to the end of stream."""
     return b"".join(iter(lambda: client.recv(4096), b""))
 
 
 def kernel_state(client: socket.socket) -> int:
+    """The TCP state of the client's socket, as the kernel has it."""
     return client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
 
 
 def descriptors() -> set[Path]:
+    """The open file descriptors of this process."""
     return set(Path("/proc/self/fd").iterdir())
 
 

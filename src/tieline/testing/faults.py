@@ -394,7 +394,7 @@ def _bind(host: str, port: int) -> socket.socket:
     try:
         # Connections of the past (TIME_WAIT) and of the previous fault must not hold the port.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.setblocking(False)
+        bound.settimeout(0)
         bound.bind((host, port))
     except OSError:
         bound.close()

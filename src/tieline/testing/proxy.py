@@ -21,14 +21,13 @@ import sys
 import time
 from collections import deque
 from concurrent.futures import Future
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from enum import Flag, auto
+from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from tieline.testing._lanes import READ, Direction, Lane, Link, Traffic
 from tieline.testing.faults import _bind
 
 if TYPE_CHECKING:
@@ -38,182 +37,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_CHUNK = 65536
-_WINDOW = 1 << 20
+
 _BACKLOG = 1024
 _PLUGS = 16
 _PLUG_TIMEOUT = 0.05
-_RST = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends no FIN and keeps nothing to send.
 _QUEUE = struct.Struct("24xII")  # Of TCP_INFO; a listener shows its queue and the limit there.
 _TCP_INFO = (socket.IPPROTO_TCP, getattr(socket, "TCP_INFO", 0))
-_READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
-
-
-class Direction(Flag):
-    """A way that bytes go, or both of them."""
-
-    UP = auto()
-    """From the client to the server."""
-    DOWN = auto()
-    """From the server to the client."""
-    BOTH = UP | DOWN
-
-
-@dataclass(frozen=True, slots=True)
-class _Traffic:
-    """What the bytes of one direction meet."""
-
-    stalled: bool = False
-    delay: float = 0.0
-    cut: int | None = None
-    rst: bool = False
-
-
-class _Lane:
-    """One direction of one connection: what it reads from one socket it sends to the other."""
-
-    def __init__(self, source: socket.socket, sink: socket.socket, traffic: _Traffic) -> None:
-        self.source, self.sink = source, sink
-        self.traffic = traffic
-        self.quota = traffic.cut
-        self.passed = 0
-        self.ended = False  # The source has nothing more to say.
-        self.done = False  # The sink gets nothing more; what is still read is thrown away.
-        self.watched = 0  # What the selector watches the source for.
-        self._broken = False
-        self._queue: deque[tuple[float, bytes | None]] = deque()
-        self._held = 0
-
-    @property
-    def hungry(self) -> bool:
-        """Whether the source is to be read."""
-        free = self.done or not (self.traffic.stalled or self._held >= _WINDOW)
-        return free and not self.ended
-
-    @property
-    def due(self) -> float:
-        """When the next chunk may go on, in ``time.monotonic()`` seconds; infinity if never."""
-        if not self._queue or self.traffic.stalled:
-            return math.inf
-        return self._queue[0][0] + self.traffic.delay
-
-    def read(self) -> None:
-        """Queue what the source has: bytes, empty ones for a FIN, None for an RST."""
-        try:
-            data: bytes | None = self.source.recv(_CHUNK)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = None
-        self.ended = not data
-        if not self.done:
-            self._queue.append((time.monotonic(), None if self._broken and not data else data))
-            self._held += len(data or b"")
-
-    def write(self, reverse: _Lane) -> None:
-        """Send what may go on.
-
-        Raises:
-            ConnectionResetError: It is the turn of an RST.
-        """
-        while self.quota != 0 and self.due <= time.monotonic():
-            arrived, data = self._queue.popleft()
-            if data is None:
-                raise ConnectionResetError
-            try:
-                if not data:
-                    self.done = True
-                    self.sink.shutdown(socket.SHUT_WR)
-                    break
-                sent = self.sink.send(data[: self.quota])
-            except BlockingIOError:
-                self._queue.appendleft((arrived, data))
-                break
-            except OSError:
-                self.discard()
-                reverse.lose()
-                break
-            self.passed += sent
-            self._held -= sent
-            if self.quota is not None:
-                self.quota -= sent
-            if sent < len(data):
-                self._queue.appendleft((arrived, data[sent:]))
-
-    def lose(self) -> None:
-        """Note that the source is gone, as sending to it has shown.
-
-        What it said before is still to be read. The error is not: the kernel tells it once, and
-        what comes after would look like a FIN.
-        """
-        self._broken = True
-        if self.ended:
-            raise ConnectionResetError
-
-    def discard(self) -> None:
-        """Let nothing more through."""
-        self.done = True
-        self.quota = None
-        self._queue.clear()
-
-
-class _Link:
-    """One connection: the client's socket, the server's, and the two lanes between them."""
-
-    def __init__(
-        self, client: socket.socket, server: socket.socket, traffic: dict[Direction, _Traffic]
-    ) -> None:
-        self.up = _Lane(client, server, traffic[Direction.UP])
-        self.down = _Lane(server, client, traffic[Direction.DOWN])
-        self.lanes = {Direction.UP: self.up, Direction.DOWN: self.down}
-        self.connected = False
-        self.closed = False
-
-    def move(self, lane: _Lane | None, events: int) -> None:
-        """Read if told so, and send what may go on.
-
-        Raises:
-            ConnectionResetError: The connection is to end with an RST, to both sides.
-        """
-        if not self.connected and lane is self.down:
-            # Connected or not: if not, reading tells. SO_ERROR could not tell a server that
-            # refused from one that spoke and reset at once, whose words are still to be read.
-            self.connected = True
-        elif lane and events & _READ and lane.hungry:
-            lane.read()
-        if self.connected:
-            self.up.write(self.down)
-            self.down.write(self.up)
-        for each in self.lanes.values():
-            if each.quota == 0:
-                self._cut(rst=each.traffic.rst)
-
-    def wanted(self, lane: _Lane, now: float) -> int:
-        """The events to watch the lane's source for."""
-        if not self.connected:
-            return _WRITE if lane is self.down else 0
-        reverse = self.up if lane is self.down else self.down
-        # What is due and was not sent waits for room.
-        return (_READ if lane.hungry else 0) | (_WRITE if reverse.due <= now else 0)
-
-    def close(self, *, rst: bool) -> None:
-        """Close both sockets."""
-        self.closed = True
-        for lane in self.lanes.values():
-            if rst:
-                with suppress(OSError):
-                    lane.source.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST)
-            lane.source.close()
-
-    def _cut(self, *, rst: bool) -> None:
-        if rst:
-            raise ConnectionResetError
-        self.connected = True
-        for lane in self.lanes.values():
-            lane.discard()
-            # Closing would make the kernel answer what comes in later with an RST.
-            with suppress(OSError):
-                lane.sink.shutdown(socket.SHUT_WR)
 
 
 class FaultProxy:
@@ -263,17 +92,17 @@ class FaultProxy:
         self._commands: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._bell, self._ringing = socket.socketpair()
         # The rest belongs to the thread, once that runs.
-        self._traffic = dict.fromkeys(Direction, _Traffic())
+        self._traffic = dict.fromkeys(Direction, Traffic())
         self._accepted = 0
         self._passed = dict.fromkeys(Direction, 0)
-        self._links: set[_Link] = set()
-        self._waiting: dict[_Link, float] = {}
+        self._links: set[Link] = set()
+        self._waiting: dict[Link, float] = {}
         self._plugs: dict[object, socket.socket] = {}
         self._listener: socket.socket | None = None
         self._dropping = False
         self._stopped = False
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._ringing, _READ, self._obey)
+        self._selector.register(self._ringing, READ, self._obey)
         self._open()
         # Daemon: a proxy that nobody closed must not keep the interpreter from ending.
         self._thread = Thread(target=self._run, name=f"tieline-proxy-{self.port}", daemon=True)
@@ -475,7 +304,7 @@ class FaultProxy:
         if self._listener is None or self._dropping:
             self._listener = self._listener or _bind(self.host, self.port)
             self._listener.listen(_BACKLOG)
-            self._selector.register(self._listener, _READ, self._accept)
+            self._selector.register(self._listener, READ, self._accept)
             self._dropping = False
         self._accept()
 
@@ -534,14 +363,14 @@ class FaultProxy:
         for end in (client, server):
             end.settimeout(0)
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        link = _Link(client, server, self._traffic)
+        link = Link(client, server, self._traffic)
         self._links.add(link)
         if server.connect_ex(self.upstream) in (0, errno.EINPROGRESS):
             self._serve(link)
         else:
             self._end(link, rst=True)
 
-    def _serve(self, link: _Link, lane: _Lane | None = None, events: int = 0) -> None:
+    def _serve(self, link: Link, lane: Lane | None = None, events: int = 0) -> None:
         if link.closed:
             return
         try:
@@ -561,7 +390,7 @@ class FaultProxy:
         if later:
             self._waiting[link] = min(later)
 
-    def _end(self, link: _Link, *, rst: bool) -> None:
+    def _end(self, link: Link, *, rst: bool) -> None:
         self._links.discard(link)
         self._waiting.pop(link, None)
         for direction, lane in link.lanes.items():
@@ -569,7 +398,7 @@ class FaultProxy:
             self._watch(lane, 0)
         link.close(rst=rst)
 
-    def _watch(self, lane: _Lane, events: int, serve: Callable[[int], None] | None = None) -> None:
+    def _watch(self, lane: Lane, events: int, serve: Callable[[int], None] | None = None) -> None:
         if events == lane.watched:
             return
         if not events:
