@@ -42,10 +42,13 @@ class Attempts:
         while True:
             if isinstance(decision, Proceed):
                 block = Block(self._state, run, call, decision)
+                left = True
                 try:
                     yield block
+                    left = False
                 finally:
-                    if not block.entered:
+                    # Not entered, or left by `break` with leave for the next attempt in hand.
+                    if not block.entered or (left and isinstance(block.following, Proceed)):
                         self._state.step(call, call.abandoned)
                 if not block.entered:
                     raise RuntimeError("attempts(): write `with attempt:` in the body of the loop")
@@ -118,6 +121,7 @@ class Block:
         self._context.close()
         self._run.scope.live = False
         if error is None:
+            self._run.done()
             self._state.step(self._call, self._call.succeeded)
             return False
         failure = self._run.classify(error) if isinstance(error, Exception) else None

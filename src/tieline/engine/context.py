@@ -33,31 +33,51 @@ class GuardScope(Scope):
     """A guarded function that is running.
 
     Args:
+        outer: The guarded function around it.
         idempotent: Whether it may be repeated in any case.
+        repeats: Whether its policy repeats anything.
+        target: What it guards; compared by identity.
 
     Attributes:
         sent: Whether any call made inside it, on any attempt so far, may have sent something.
     """
 
-    __slots__ = ("idempotent", "outer", "sent")
+    __slots__ = ("idempotent", "outer", "repeats", "sent", "target")
 
-    def __init__(self, outer: GuardScope | None, *, idempotent: bool) -> None:
+    def __init__(
+        self,
+        outer: GuardScope | None,
+        *,
+        idempotent: bool,
+        repeats: bool = True,
+        target: object = None,
+    ) -> None:
         """Begin with nothing sent."""
         super().__init__()
         self.idempotent = idempotent
         self.outer = outer
+        self.repeats = repeats
         self.sent = False
+        self.target = target
 
     def may_repeat(self) -> bool:
-        """Whether the guard would repeat the function, if it failed now."""
-        return self.live and (self.idempotent or not self.sent)
+        """Whether the guard, or one around it, would repeat the function if it failed now."""
+        return any(
+            scope.live and scope.repeats and (scope.idempotent or not scope.sent)
+            for scope in self.chain()
+        )
+
+    def chain(self) -> Iterator[GuardScope]:
+        """This guard and those around it, innermost first."""
+        scope: GuardScope | None = self
+        while scope is not None:
+            yield scope
+            scope = scope.outer
 
     def mark_sent(self) -> None:
         """A call inside may have sent something: true for the guards around this one as well."""
-        scope: GuardScope | None = self
-        while scope is not None:
+        for scope in self.chain():
             scope.sent = True
-            scope = scope.outer
 
 
 deadline_var: ContextVar[Deadline | None] = ContextVar("tieline.deadline", default=None)
@@ -79,21 +99,22 @@ def deadline(seconds: float | Deadline | None) -> Iterator[Deadline | None]:
     Raises:
         ConfigError: The seconds are no number above 0.
     """
-    if isinstance(seconds, Deadline):
-        value: Deadline | None = seconds
-    elif seconds is None:
-        value = deadline_var.get()
+    outer = deadline_var.get()
+    if seconds is None:
+        value = outer
+    elif isinstance(seconds, Deadline):
+        value = Deadline(seconds, seconds.seconds, outer)
     else:
         problems = tuple(number("deadline", seconds, least=0, exclusive=True, unit="seconds"))
         if problems:
             raise ConfigError(problems=problems)
-        value = Deadline(clock_module.active.now() + seconds, seconds, deadline_var.get())
+        value = Deadline(clock_module.active.now() + seconds, seconds, outer)
     token = deadline_var.set(value)
     try:
         yield value
     finally:
         deadline_var.reset(token)
-        if value is not None and value is not seconds and seconds is not None:
+        if value is not None and value is not outer:
             value.end()
 
 

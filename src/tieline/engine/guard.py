@@ -13,7 +13,6 @@ from tieline.engine.context import (
     deadline_var,
     guard_var,
     is_idempotent,
-    surrounding_guard,
     time_limit,
 )
 from tieline.engine.sync import drive
@@ -67,12 +66,12 @@ def guard(
         def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
             repeatable = idempotent or is_idempotent()
             run = GuardedRun(state, policy, idempotent=repeatable)
-            if bounded or (breaker is not None and breaker.state is not State.CLOSED):
-                return run.slowly(partial(function, *args, **kwargs))
-            if deadline_var.get() is not None:
+            # The generation first: if the breaker opens in between, our results are void.
+            generation = 0 if breaker is None else breaker.generation
+            closed = breaker is None or breaker.state is State.CLOSED
+            if bounded or not closed or deadline_var.get() is not None:
                 return run.slowly(partial(function, *args, **kwargs))
             # The healthy path: no lock, and no Call before there is a failure to think about.
-            generation = 0 if breaker is None else breaker.generation
             token = guard_var.set(run.scope)
             try:
                 result = function(*args, **kwargs)
@@ -82,6 +81,8 @@ def guard(
                     raise
                 first = error
             else:
+                if run.scope.outer is not None:
+                    run.done()
                 if (breaker is None or breaker.quiet) and (budget is None or budget.full):
                     return result
                 run.succeeded(generation)
@@ -89,7 +90,10 @@ def guard(
             finally:
                 guard_var.reset(token)
                 run.scope.live = False
-            return run.recover(generation, failure, first, partial(function, *args, **kwargs))
+            try:
+                return run.recover(generation, failure, first, partial(function, *args, **kwargs))
+            finally:
+                del first  # it knows this frame; not knowing it back saves a garbage collection
 
         return guarded
 
@@ -112,7 +116,12 @@ class GuardedRun:
         self._state = state
         self._policy = policy
         self._started = clock_module.active.now()
-        self.scope = GuardScope(guard_var.get(), idempotent=idempotent)
+        self.scope = GuardScope(
+            guard_var.get(),
+            idempotent=idempotent,
+            repeats=policy.retry.max_attempts != 1,
+            target=state,
+        )
 
     def slowly(self, function: Callable[[], T]) -> T:
         """Run it with every question asked from the start."""
@@ -137,6 +146,12 @@ class GuardedRun:
         call.begun(generation)
         self._state.step(call, call.succeeded)
 
+    def done(self) -> None:
+        """Tell the guard around this one that something was done: repeating it would redo that."""
+        outer = self.scope.outer
+        if outer is not None and not self.scope.idempotent:
+            outer.mark_sent()
+
     def classify(self, error: Exception) -> Failure | None:
         """What the exception means for the function as a whole."""
         failure = classify(error, sent=self.scope.sent)
@@ -145,12 +160,21 @@ class GuardedRun:
         return failure
 
     def call(self) -> Call:
-        """The state machine of this run."""
-        outer = surrounding_guard()
+        """The state machine of this run.
+
+        Inside another run on the same target it leaves the breaker to that one: a failure is
+        counted once, and an inner call is part of the outer one's probe.
+        """
+        outer = self.scope.outer if self.scope.outer and self.scope.outer.live else None
+        lane = self._state.lane(None)
+        if outer is not None and any(
+            scope.live and scope.target is self._state for scope in outer.chain()
+        ):
+            lane = lane._replace(breaker=None)
         return Call(
             self._state.name,
             self._policy,
-            (self._state.lane(None),),
+            (lane,),
             self._state.budget,
             started=self._started,
             deadline=time_limit(),
@@ -165,6 +189,8 @@ class GuardedRun:
             stack.callback(guard_var.reset, guard_var.set(self.scope))
             self.scope.live = True
             try:
-                return function()
+                result = function()
             finally:
                 self.scope.live = False
+            self.done()
+            return result

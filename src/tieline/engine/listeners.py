@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ DEFAULT = "tieline.telemetry.logging"
 """Module with the listener that is there from the start; named, and not imported, because
 nothing needs the logging package before there is something to log."""
 
-_listeners: tuple[Listener, ...] = ()
+_listeners: list[Listener] = []
 
 
 @cache
@@ -31,8 +32,7 @@ def add_listener(listener: Listener) -> None:
         listener: Its ``on_event`` is called on the thread where the event happens, with no lock
             held. What it raises is logged and goes no further.
     """
-    global _listeners  # noqa: PLW0603 - replaced whole, so that readers need no lock
-    _listeners = (*_listeners, listener)
+    _listeners.append(listener)
 
 
 def remove_listener(listener: Listener) -> None:
@@ -44,10 +44,7 @@ def remove_listener(listener: Listener) -> None:
     Raises:
         ValueError: It was not added.
     """
-    global _listeners  # noqa: PLW0603 - replaced whole, so that readers need no lock
-    remaining = list(_listeners)
-    remaining.remove(listener)
-    _listeners = tuple(remaining)
+    _listeners.remove(listener)
 
 
 def emit(events: Iterable[Event]) -> None:
@@ -56,8 +53,13 @@ def emit(events: Iterable[Event]) -> None:
         for listener in (_default(), *_listeners):
             try:
                 listener.on_event(event)
-            except Exception:  # a listener must not break a call
-                import logging
+            except Exception as error:  # noqa: BLE001 - a listener must not break a call
+                with suppress(Exception):  # nor must what receives the log
+                    _log(listener, error)
 
-                name = type(listener).__qualname__
-                logging.getLogger("tieline").exception("listener %s failed", name)
+
+def _log(listener: Listener, error: Exception) -> None:
+    import logging
+
+    name = type(listener).__qualname__
+    logging.getLogger("tieline").error("listener %s failed", name, exc_info=error)

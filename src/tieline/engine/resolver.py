@@ -38,7 +38,6 @@ class _Lookup:
             self.addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
         except Exception as error:  # noqa: BLE001 - raised again where the caller is
             self.error = error
-        self.done.set()
 
 
 class Resolver:
@@ -49,7 +48,7 @@ class Resolver:
         self._lookups: queue.SimpleQueue[_Lookup] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._threads = 0
-        self._idle = 0
+        self._unanswered = 0
 
     def resolve(self, host: str, port: int | None, timeout: float | None) -> Addresses:
         """All addresses of a host, in the system's order.
@@ -67,11 +66,12 @@ class Resolver:
         lookup = _Lookup(host, port)
         with self._lock:
             self._lookups.put(lookup)
+            self._unanswered += 1
             # A thread more than there are questions would be a thread too many.
-            if self._idle < self._lookups.qsize() and self._threads < MAX_THREADS:
-                self._threads += 1
-                name = f"tieline-resolver-{self._threads}"
+            if self._threads < min(self._unanswered, MAX_THREADS):
+                name = f"tieline-resolver-{self._threads + 1}"
                 threading.Thread(target=self._answer, name=name, daemon=True).start()
+                self._threads += 1
         if not lookup.done.wait(timeout):
             lookup.wanted = False
             raise TimeoutError(f"no answer from name resolution in {timeout:.3g} s")
@@ -81,13 +81,13 @@ class Resolver:
 
     def _answer(self) -> None:
         while True:
-            with self._lock:
-                self._idle += 1
             lookup = self._lookups.get()
-            with self._lock:
-                self._idle -= 1
             if lookup.wanted:
                 lookup.run()
+            with self._lock:
+                self._unanswered -= 1
+            # Last, so that whoever has the answer finds this thread free.
+            lookup.done.set()
 
 
 shared = Resolver()

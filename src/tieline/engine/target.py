@@ -6,6 +6,7 @@ import os
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakValueDictionary
 
 from tieline.engine import clock as clock_module
 from tieline.engine.listeners import emit
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_TARGETS = 1024
-"""States kept; beyond it the one that was asked for longest ago is forgotten."""
+"""States kept although nothing uses them; beyond it, the one asked for longest ago is let go."""
 
 
 class TargetState:
@@ -40,7 +41,7 @@ class TargetState:
         budget: Settings of the one budget; None for no budget.
     """
 
-    __slots__ = ("_breaker", "_lanes", "_lock", "budget", "name")
+    __slots__ = ("__weakref__", "_breaker", "_lanes", "_lock", "budget", "name")
 
     def __init__(self, name: str, breaker: CircuitBreaker | None, budget: Budget | None) -> None:
         """Start with every breaker closed and the budget full."""
@@ -86,7 +87,9 @@ class TargetState:
 
 
 _Key = tuple[str, "CircuitBreaker | None", "Budget | None"]
-_states: OrderedDict[_Key, TargetState] = OrderedDict()
+_states: WeakValueDictionary[_Key, TargetState] = WeakValueDictionary()
+"""Every state that is in use or kept: guarded functions hold theirs for as long as they live."""
+_kept: OrderedDict[_Key, TargetState] = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -101,10 +104,10 @@ def target_state(name: str, policy: Policy) -> TargetState:
         state = _states.get(key)
         if state is None:
             state = _states[key] = TargetState(*key)
-            if len(_states) > MAX_TARGETS:
-                _states.popitem(last=False)
-        else:
-            _states.move_to_end(key)
+        _kept[key] = state
+        _kept.move_to_end(key)
+        if len(_kept) > MAX_TARGETS:
+            _kept.popitem(last=False)
     return state
 
 
@@ -119,7 +122,7 @@ def reset_targets() -> None:
 def _after_fork() -> None:
     global _lock  # noqa: PLW0603 - the parent's may be held by a thread that is not here
     _lock = threading.Lock()
-    for state in _states.values():
+    for state in list(_states.values()):
         state.after_fork()
 
 

@@ -20,7 +20,8 @@ class Backoff:
 
     Attributes:
         initial: Upper bound in seconds of the first wait.
-        max: Upper bound in seconds of any wait, unless a server asked for more.
+        max: Upper bound in seconds of the random part of any wait. What a server asked for, or
+            what a failure takes at least to pass, comes on top.
         multiplier: Growth of the bound from one wait to the next.
     """
 
@@ -34,15 +35,15 @@ class Backoff:
         Args:
             failures: Failed attempts so far, 1 or more.
             draw: Uniform in [0, 1).
-            base: A larger first bound, for failures that take longer to pass.
+            base: Seconds this failure takes at least to pass; never undercut, and a larger first
+                bound.
             floor: Seconds the server asked for; never undercut.
         """
         # The exponent stops where any bound is long reached: floats overflow near 2**1024.
         growth = self.multiplier ** min(failures - 1, 64)
         bound = max(self.initial, base) * growth
-        jittered = draw * min(max(self.max, base), bound)
-        # A server that names a time names it to everybody: the jitter goes on top of it.
-        return floor + jittered if floor else max(base, jittered)
+        # What is known of the least wait is known to every client: the jitter goes on top of it.
+        return max(base, floor) + draw * min(self.max, bound)
 
     def problems(self) -> Iterator[str]:
         """What is wrong with these settings."""

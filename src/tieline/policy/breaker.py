@@ -19,7 +19,7 @@ class CircuitBreaker:
     Attributes:
         failures: Consecutive failures that open it.
         open_for: Seconds it stays open the first time; doubles with each failed probe.
-        open_max: Longest such time, in seconds.
+        open_max: Longest such time, in seconds, before the jitter.
         jitter: Each open time is changed at random by up to this fraction, so that the clients
             of one server do not probe it in the same instant.
     """
@@ -31,7 +31,7 @@ class CircuitBreaker:
 
     def problems(self) -> Iterator[str]:
         """What is wrong with these settings."""
-        yield from number("breaker.failures", self.failures, least=1)
+        yield from number("breaker.failures", self.failures, least=1, whole=True)
         yield from number(
             "breaker.open_for", self.open_for, least=0, exclusive=True, unit="seconds"
         )
@@ -72,9 +72,10 @@ class Refusal(NamedTuple):
 
 
 MAX_NEUTRAL_PROBES = 3
-"""Probes of one open period that may end without a verdict and be followed by another at once.
+"""Probes of one open period that may end without a verdict.
 
-Beyond it the breaker opens again: a loop of cancelled calls must not become a flood of probes.
+With the last of them the breaker opens again: a loop of cancelled calls must not become a flood of
+probes.
 """
 
 
@@ -138,7 +139,9 @@ class BreakerState:
         if self._lease_ends is not None:
             if now < self._lease_ends:
                 return Refusal(self._lease_ends - now)
-            self._open(now, draw)
+            # It failed when its lease ran out, however long nobody has asked since.
+            self.failures += 1
+            self._open(self._lease_ends, draw)
         if now < self._until:
             return Refusal(self._until - now)
         if self.state is State.OPEN:
@@ -148,10 +151,10 @@ class BreakerState:
         return Permit(self.generation, probe=True)
 
     def would_admit(self, now: float) -> bool:
-        """Whether an attempt at that time would get leave, as things stand."""
+        """Whether an attempt at that time is sure to get leave, as things stand."""
         if self.state is State.CLOSED:
             return True
-        return now >= (self._until if self._lease_ends is None else self._lease_ends)
+        return self._lease_ends is None and now >= self._until
 
     def succeeded(self, permit: Permit, now: float) -> None:
         """The attempt succeeded, or proved the server alive."""

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 USEFUL_SLICE = 0.05
 """Seconds that must be left after a wait, or the attempt behind it would be cut at once."""
 
+TIMER_SLACK = 0.005
+"""Seconds by which a client's timer may go off early: some count in whole milliseconds."""
+
 LEASE_MARGIN = 1.0
 """Seconds beyond its timeout after which a probe counts as lost."""
 
@@ -89,7 +92,7 @@ class Call:
         self._slept_at = started
         self._sent = False
         self._once_used = False
-        self._round_failure: Failure | None = None
+        self._round: list[Attempt] = []
 
     @property
     def sent(self) -> bool:
@@ -133,7 +136,8 @@ class Call:
     def failed(self, failure: Failure, now: float, draw: Callable[[], float]) -> Decision:
         """The attempt failed."""
         elapsed = now - self._begun
-        self.attempts.append(Attempt(self._number, self.endpoint, failure, elapsed, self._waited))
+        attempt = Attempt(self._number, self.endpoint, failure, elapsed, self._waited)
+        self.attempts.append(attempt)
         self._events.append(
             events.AttemptFailed(self.target, self.endpoint, self._number, failure, elapsed)
         )
@@ -143,16 +147,19 @@ class Call:
         self._record(failure, now, draw, cut=cut)
         if cut:
             return self._end(Raise(DeadlineExceeded, Reason.DEADLINE), now)
-        stop = repeatable(failure, sent=self._sent, idempotent=self._idempotent)
-        if stop is None or self._round_failure is None:
-            self._round_failure = failure
-        if EFFECTS[failure.kind].elsewhere and not self._sent:
+        self._round.append(attempt)
+        deciding = self._round
+        if self._sent or not EFFECTS[failure.kind].elsewhere:
+            # No other endpoint is asked, and what those before have said does not matter.
+            deciding = [attempt]
+            self._next_lane = len(self._lanes)
+        if self._next_lane < len(self._lanes):
+            if not self._time_left(now):
+                return self._end(Raise(None, Reason.DEADLINE, failure.retry_after), now)
             following = self._try_lanes(now, draw)
             if isinstance(following, Proceed):
                 return following
-        else:
-            self._round_failure = failure
-        return self._after_round(now, draw)
+        return self._after_round(deciding, now, draw)
 
     def woke(self, now: float, draw: Callable[[], float]) -> Decision:
         """The sleep is over."""
@@ -166,7 +173,7 @@ class Call:
         if self._breaker is not None and self._permit is not None:
             before = self._breaker.state
             self._breaker.succeeded(self._permit, now)
-            self._note_breaker(before, now)
+            self._note_breaker(self._breaker, self.endpoint, before, now)
         if self._budget is not None:
             self._budget.deposit()
         if self.attempts:
@@ -180,75 +187,100 @@ class Call:
         if self._breaker is not None and self._permit is not None:
             before = self._breaker.state
             self._breaker.released(self._permit, now, draw)
-            self._note_breaker(before, now)
+            self._note_breaker(self._breaker, self.endpoint, before, now)
 
     def _begin_round(self, now: float, draw: Callable[[], float]) -> Decision:
         self._number += 1
         self._next_lane = 0
-        self._round_failure = None
-        return self._try_lanes(now, draw)
+        self._round = []
+        following = self._try_lanes(now, draw)
+        if isinstance(following, Proceed):
+            return following
+        verdict = None if self.attempts else CircuitOpen
+        return self._end(Raise(verdict, Reason.BREAKER, following), now)
 
-    def _try_lanes(self, now: float, draw: Callable[[], float]) -> Decision:
-        """Go on with the next endpoint whose breaker lets us."""
+    def _try_lanes(self, now: float, draw: Callable[[], float]) -> Proceed | float | None:
+        """Go on with the next endpoint whose breaker lets us, or say when one will."""
         soonest: float | None = None
         allowed = self._time_for_attempt(now)
         lease = DEFAULT_LEASE if allowed is None else allowed + LEASE_MARGIN
         while self._next_lane < len(self._lanes):
-            lane = self._lanes[self._next_lane]
+            endpoint, breaker = self._lanes[self._next_lane]
             self._next_lane += 1
-            self._permit = None
-            if lane.breaker is not None:
-                before = lane.breaker.state
-                admitted = lane.breaker.admit(now, lease, draw)
-                self.endpoint, self._breaker = lane.endpoint, lane.breaker
-                self._note_breaker(before, now)
+            permit: Permit | None = None
+            if breaker is not None:
+                before = breaker.state
+                admitted = breaker.admit(now, lease, draw)
+                self._note_breaker(breaker, endpoint, before, now)
                 if not isinstance(admitted, Permit):
                     soonest = earliest(soonest, admitted.retry_after)
                     continue
-                self._permit = admitted
-            self.endpoint, self._breaker = lane.endpoint, lane.breaker
+                permit = admitted
+            self.endpoint, self._breaker, self._permit = endpoint, breaker, permit
             self._begun, self._allowed = now, allowed
-            return Proceed(self._number, lane.endpoint, allowed, self._next_lane - 1)
-        if self.attempts:
-            return self._end(Raise(None, Reason.BREAKER, soonest), now)
-        return self._end(Raise(CircuitOpen, Reason.BREAKER, soonest), now)
+            return Proceed(self._number, endpoint, allowed, self._next_lane - 1)
+        return soonest
 
-    def _after_round(self, now: float, draw: Callable[[], float]) -> Decision:
-        failure = self._round_failure
-        assert failure is not None  # noqa: S101 - set by the attempt that led here
-        effect = EFFECTS[failure.kind]
-        retry_after = failure.retry_after
-
-        def stop(reason: Reason) -> Raise:
-            return self._end(Raise(None, reason, retry_after), now)
-
-        reason = repeatable(failure, sent=self._sent, idempotent=self._idempotent)
-        if reason is not None:
-            return stop(reason)
-        if self._outer_repeats is not None and self._outer_repeats():
-            return stop(Reason.OUTER)
-        at_once = effect.once and not self._once_used
-        most = self._policy.retry.max_attempts
-        if (effect.once and self._once_used) or (most is not None and self._number >= most):
-            return stop(Reason.ATTEMPTS)
+    def _after_round(
+        self, deciding: Sequence[Attempt], now: float, draw: Callable[[], float]
+    ) -> Decision:
+        """Whether to ask all endpoints again, and when."""
+        # One endpoint that may do better next time is reason enough.
+        hopeful = [attempt for attempt in deciding if self._unsafe(attempt.failure) is None]
+        decisive = hopeful[-1] if hopeful else deciding[0]
+        failure = decisive.failure
+        effects = [EFFECTS[attempt.failure.kind] for attempt in self._round]
+        floor = max(attempt.failure.retry_after or 0.0 for attempt in self._round)
+        at_once = all(effect.once for effect in effects) and not self._once_used
         delay = 0.0
-        if at_once:
-            self._once_used = True
-        else:
-            delay = self._policy.backoff.delay(
-                self._number, draw(), base=effect.base, floor=retry_after or 0.0
-            )
-        if self.deadline is not None and now + delay + USEFUL_SLICE > self.deadline:
-            return stop(Reason.DEADLINE)
-        if not any(lane.breaker is None or lane.breaker.would_admit(now) for lane in self._lanes):
-            return stop(Reason.BREAKER)
-        if self._budget is not None and not at_once and not self._budget.allows():
-            return stop(Reason.BUDGET)
+        if not at_once:
+            base = max(effect.base for effect in effects)
+            delay = self._policy.backoff.delay(self._number, draw(), base=base, floor=floor)
+        reason = self._objection(failure, now, delay, at_once=at_once)
+        if reason is not None:
+            return self._end(Raise(None, reason, floor or None), now)
+        self._once_used = self._once_used or at_once
+        most = self._policy.retry.max_attempts
         self._events.append(
-            events.RetryScheduled(self.target, self.endpoint, self._number, most, delay, failure)
+            events.RetryScheduled(
+                self.target, decisive.endpoint, self._number, most, delay, failure
+            )
         )
         self._slept_at = now
         return Sleep(delay) if delay > 0 else self.woke(now, draw)
+
+    def _objection(
+        self, failure: Failure, now: float, delay: float, *, at_once: bool
+    ) -> Reason | None:
+        """The first reason against another round, the cheapest looked for first."""
+        most = self._policy.retry.max_attempts
+        used_up = EFFECTS[failure.kind].once and self._once_used
+        objections: tuple[tuple[Reason, Callable[[], bool]], ...] = (
+            (Reason.OUTER, lambda: self._outer_repeats is not None and self._outer_repeats()),
+            (Reason.ATTEMPTS, lambda: used_up or (most is not None and self._number >= most)),
+            (Reason.DEADLINE, lambda: not self._time_left(now + delay)),
+            (
+                Reason.BREAKER,
+                lambda: (
+                    not any(
+                        lane.breaker is None or lane.breaker.would_admit(now)
+                        for lane in self._lanes
+                    )
+                ),
+            ),
+            (
+                Reason.BUDGET,
+                lambda: self._budget is not None and not at_once and not self._budget.allows(),
+            ),
+        )
+        return self._unsafe(failure) or next((why for why, holds in objections if holds()), None)
+
+    def _unsafe(self, failure: Failure) -> Reason | None:
+        return repeatable(failure, sent=self._sent, idempotent=self._idempotent)
+
+    def _time_left(self, now: float) -> bool:
+        """Whether an attempt that begins then is worth making."""
+        return self.deadline is None or now + USEFUL_SLICE <= self.deadline
 
     def _time_for_attempt(self, now: float) -> float | None:
         left = None if self.deadline is None else max(0.0, self.deadline - now)
@@ -256,7 +288,9 @@ class Call:
 
     def _was_cut(self, failure: Failure, now: float) -> bool:
         """Whether the deadline, and not the attempt's own timeout, ended the attempt."""
-        return failure.kind is Kind.TIMEOUT and self.deadline is not None and now >= self.deadline
+        if failure.kind is not Kind.TIMEOUT or self.deadline is None:
+            return False
+        return now + TIMER_SLACK >= self.deadline
 
     def _record(
         self, failure: Failure, now: float, draw: Callable[[], float], *, cut: bool
@@ -264,14 +298,16 @@ class Call:
         """Tell the breaker and the budget."""
         effect = EFFECTS[failure.kind]
         mark = effect.breaker
-        full = self._policy.attempt_timeout
-        if cut and (full is None or self._allowed is None or self._allowed < full / 2):
-            # A caller in a hurry says nothing about the server.
+        full = earliest(self._policy.attempt_timeout, self._policy.call_timeout)
+        # A caller in a hurry says nothing about the server.
+        hurried = cut and (full is None or self._allowed is None or self._allowed < full / 2)
+        if hurried:
             mark = Mark.NEUTRAL
-        if self._budget is not None and mark is Mark.SUCCESS and not effect.cost:
-            self._budget.deposit()
-        elif self._budget is not None and not (cut and mark is Mark.NEUTRAL):
-            self._budget.drain(effect.cost)
+        if self._budget is not None:
+            if mark is Mark.SUCCESS and not effect.cost:
+                self._budget.deposit()
+            elif not hurried:
+                self._budget.drain(effect.cost)
         if self._breaker is None or self._permit is None:
             return
         before = self._breaker.state
@@ -281,24 +317,21 @@ class Call:
             self._breaker.succeeded(self._permit, now)
         else:
             self._breaker.released(self._permit, now, draw)
-        self._note_breaker(before, now)
+        self._note_breaker(self._breaker, self.endpoint, before, now)
 
-    def _note_breaker(self, before: State, now: float) -> None:
-        breaker = self._breaker
-        if breaker is None or breaker.state is before:
+    def _note_breaker(
+        self, breaker: BreakerState, endpoint: Endpoint | None, before: State, now: float
+    ) -> None:
+        if breaker.state is before:
             return
+        event: events.Event = events.BreakerProbing(self.target, endpoint)
         if breaker.state is State.OPEN:
-            self._events.append(
-                events.BreakerOpened(
-                    self.target, self.endpoint, breaker.failures, breaker.open_for(now)
-                )
+            event = events.BreakerOpened(
+                self.target, endpoint, breaker.failures, breaker.open_for(now)
             )
-        elif breaker.state is State.HALF_OPEN:
-            self._events.append(events.BreakerProbing(self.target, self.endpoint))
-        else:
-            self._events.append(
-                events.BreakerClosed(self.target, self.endpoint, breaker.been_open(now))
-            )
+        elif breaker.state is State.CLOSED:
+            event = events.BreakerClosed(self.target, endpoint, breaker.been_open(now))
+        self._events.append(event)
 
     def _end(self, decision: Raise, now: float) -> Raise:
         last = self.attempts[-1] if self.attempts else None

@@ -11,14 +11,14 @@ class Deadline:
     what was started inside (a pool's worker, a keepalive) is not bound by a time long past.
 
     Args:
-        at: Monotonic seconds.
+        at: Monotonic seconds; or a deadline from elsewhere, which bounds it while that one lives.
         seconds: What was asked for, for messages.
         outer: The deadline around this one, which bounds it while it lives.
     """
 
     __slots__ = ("_alive", "_at", "_outer", "seconds")
 
-    def __init__(self, at: float, seconds: float, outer: Deadline | None = None) -> None:
+    def __init__(self, at: float | Deadline, seconds: float, outer: Deadline | None = None) -> None:
         """Begin to live."""
         self._at = at
         self._outer = outer
@@ -31,7 +31,7 @@ class Deadline:
         outer = self._outer.at if self._outer is not None else None
         if not self._alive:
             return outer
-        return self._at if outer is None else min(self._at, outer)
+        return earliest(self._at.at if isinstance(self._at, Deadline) else self._at, outer)
 
     def end(self) -> None:
         """Bound nothing from now on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tieline.errors import ConfigError
 from tieline.policy.backoff import Backoff
@@ -13,7 +13,15 @@ from tieline.policy.checks import number
 from tieline.policy.retry import Retry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+_PARTS: Final[Mapping[str, tuple[type[Retry | Backoff | CircuitBreaker | Budget], bool]]] = {
+    "retry": (Retry, False),
+    "backoff": (Backoff, False),
+    "breaker": (CircuitBreaker, True),
+    "budget": (Budget, True),
+}
+"""Setting -> its class, and whether None will do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +64,13 @@ class Policy:
         for name in ("call_timeout", "attempt_timeout"):
             value = getattr(self, name)
             yield from number(name, value, least=0, exclusive=True, optional=True, unit="seconds")
-        for part in (self.retry, self.backoff, self.breaker, self.budget):
-            if part is not None:
+        for name, (cls, optional) in _PARTS.items():
+            part = getattr(self, name)
+            if isinstance(part, cls):
                 yield from part.problems()
+            elif part is not None or not optional:
+                wanted = f"a tieline.{cls.__name__}" + (" or None" if optional else "")
+                yield f"{name}={part!r}: must be {wanted}"
 
     def _contradictions(self) -> Iterator[str]:
         for small, large in (

@@ -27,7 +27,9 @@ class Retry:
 
     def problems(self) -> Iterator[str]:
         """What is wrong with these settings."""
-        yield from number("retry.max_attempts", self.max_attempts, least=1, optional=True)
+        yield from number(
+            "retry.max_attempts", self.max_attempts, least=1, whole=True, optional=True
+        )
 
 
 class Reason(StrEnum):

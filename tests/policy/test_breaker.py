@@ -1,0 +1,367 @@
+"""The breaker: when it opens, whom it lets through, what it ignores."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+
+from tests.policy.world import middle
+from tieline.policy.breaker import (
+    MAX_NEUTRAL_PROBES,
+    BreakerState,
+    CircuitBreaker,
+    Permit,
+    Refusal,
+    State,
+)
+
+LEASE = 6.0
+
+
+def breaker(**settings) -> BreakerState:
+    """A closed breaker."""
+    return BreakerState(CircuitBreaker(**settings))
+
+
+def tripped(**settings) -> BreakerState:
+    """Opened at 0."""
+    state = breaker(**settings)
+    while state.state is State.CLOSED:
+        state.failed(admit(state, 0.0), 0.0, middle)
+    return state
+
+
+def admit(state: BreakerState, now: float) -> Permit | Refusal:
+    """Ask for leave."""
+    return state.admit(now, LEASE, middle)
+
+
+def picture(state: BreakerState) -> tuple[object, ...]:
+    """Everything it knows."""
+    return tuple(getattr(state, name) for name in BreakerState.__slots__)
+
+
+def test_opens_after_consecutive_failures() -> None:
+    """The fifth failure in a row opens it, and not the fourth."""
+    state = breaker()
+    for _ in range(4):
+        state.failed(admit(state, 0), 0, middle)
+    assert state.state is State.CLOSED
+    state.failed(admit(state, 0), 0, middle)
+    assert state.state is State.OPEN
+
+
+def test_success_clears_the_count() -> None:
+    """Failures that are not consecutive never open it."""
+    state = breaker(failures=2)
+    for _ in range(10):
+        state.failed(admit(state, 0), 0, middle)
+        state.succeeded(admit(state, 0), 0)
+    assert state.quiet
+
+
+def test_quiet() -> None:
+    """It is quiet only while success has nothing to clear."""
+    state = breaker()
+    assert state.quiet
+    state.failed(admit(state, 0), 0, middle)
+    assert not state.quiet
+    assert not tripped().quiet
+
+
+def test_open_refuses_until_it_is_time() -> None:
+    """An open breaker says how long to wait, and lets a probe through at that moment."""
+    state = tripped()
+    assert admit(state, 0.25) == Refusal(0.75)
+    assert state.open_for(0.25) == 0.75
+    assert not state.would_admit(0.999)
+    assert isinstance(admit(state, 0.999), Refusal)
+    assert state.would_admit(1.0)
+    assert admit(state, 1.0) == Permit(state.generation, probe=True)
+    assert state.open_for(1.0) == 0.0
+    assert state.state is State.HALF_OPEN
+
+
+def test_open_time_doubles_up_to_the_longest() -> None:
+    """Each failed probe doubles the open time, up to 30 s."""
+    state, now, times = tripped(), 0.0, []
+    for _ in range(8):
+        times.append(state.open_for(now))
+        now += times[-1]
+        state.failed(admit(state, now), now, middle)
+    assert times == [1, 2, 4, 8, 16, 30, 30, 30]
+    assert state.been_open(now) == now
+
+
+@given(draw=st.floats(0, 1, exclude_max=True), probes=st.integers(0, 9))
+def test_jitter_spreads_by_a_fifth(draw: float, probes: int) -> None:
+    """Each open time lies within 20 % of its nominal value."""
+    state, now = tripped(), 1.0
+    nominal = min(30.0, 2.0**probes)
+    for _ in range(probes - 1):
+        state.failed(admit(state, now), now, middle)
+        now += state.open_for(now)
+    if probes:
+        state.failed(admit(state, now), now, lambda: draw)
+    else:
+        state = breaker(failures=1)
+        state.failed(admit(state, now), now, lambda: draw)
+    assert 0.8 * nominal - 1e-6 <= state.open_for(now) <= 1.2 * nominal + 1e-6
+    assert state.open_for(now) == pytest.approx(nominal * (0.8 + 0.4 * draw))
+
+
+def test_one_probe_at_a_time() -> None:
+    """While a probe is under way everybody else is refused until its lease ends."""
+    state = tripped()
+    assert isinstance(admit(state, 1), Permit)
+    assert [admit(state, 3) for _ in range(16)] == [Refusal(4.0)] * 16
+    assert not state.would_admit(3)
+
+
+def test_successful_probe_closes() -> None:
+    """One success is enough."""
+    state = tripped()
+    state.succeeded(admit(state, 1), 1)
+    assert state.state is State.CLOSED
+    assert state.would_admit(1)
+    assert not admit(state, 1).probe
+
+
+def test_lost_probe_counts_as_failed() -> None:
+    """A lease that runs out opens the breaker with the next interval, from that moment on."""
+    state = tripped()
+    lost = admit(state, 1)
+    assert not state.would_admit(7)
+    assert admit(state, 7) == Refusal(2.0)
+    assert state.state is State.OPEN
+    assert state.failures == 6
+    state.succeeded(lost, 7)
+    assert state.state is State.OPEN
+
+
+def test_lost_probe_long_ago() -> None:
+    """Who asks long after a lease ran out probes at once: the interval began with its end."""
+    state = tripped()
+    admit(state, 1)
+    permit = admit(state, 9.0)
+    assert isinstance(permit, Permit)
+    assert permit.probe
+    state.failed(permit, 9, middle)
+    assert state.open_for(9) == 4.0
+
+
+@pytest.mark.parametrize("late", ["succeeded", "failed", "released"])
+@pytest.mark.parametrize("stage", ["open", "half-open", "closed again"])
+def test_late_results_change_nothing(late: str, stage: str) -> None:
+    """What began before the breaker changed its state is void."""
+    state = breaker(failures=1)
+    old = admit(state, 0)
+    state.failed(admit(state, 0), 0, middle)
+    if stage != "open":
+        probe = admit(state, 1)
+        if stage == "closed again":
+            state.succeeded(probe, 1)
+    before = picture(state)
+    report(state, late, old, 2)
+    assert picture(state) == before
+
+
+@pytest.mark.parametrize("late", ["succeeded", "failed", "released"])
+@pytest.mark.parametrize("stage", ["open", "half-open", "closed again"])
+def test_late_probes_change_nothing(late: str, stage: str) -> None:
+    """A probe that reports after its lease ran out is void, whatever has happened since."""
+    state = tripped()
+    old = admit(state, 1)
+    assert isinstance(admit(state, 7), Refusal)
+    if stage != "open":
+        probe = admit(state, 9)
+        if stage == "closed again":
+            state.succeeded(probe, 9)
+    before = picture(state)
+    report(state, late, old, 9)
+    assert picture(state) == before
+
+
+def report(state: BreakerState, how: str, permit: Permit, now: float) -> None:
+    """End an attempt."""
+    if how == "succeeded":
+        state.succeeded(permit, now)
+    elif how == "failed":
+        state.failed(permit, now, middle)
+    else:
+        state.released(permit, now, middle)
+
+
+def test_neutral_probe_frees_the_place() -> None:
+    """A probe without a verdict lets the next one through at once."""
+    state = tripped()
+    state.released(admit(state, 1), 1, middle)
+    assert state.state is State.HALF_OPEN
+    assert admit(state, 1).probe
+
+
+def test_neutral_probes_are_limited() -> None:
+    """A loop of cancelled probes opens the breaker again, for the same time as before."""
+    state = tripped()
+    for _ in range(MAX_NEUTRAL_PROBES):
+        assert state.state is not State.OPEN or state.would_admit(1)
+        state.released(admit(state, 1), 1, middle)
+    assert admit(state, 1) == Refusal(1.0)
+    assert MAX_NEUTRAL_PROBES == 3
+    # The next interval may have as many again.
+    for _ in range(MAX_NEUTRAL_PROBES - 1):
+        state.released(admit(state, 2), 2, middle)
+    assert state.would_admit(2)
+
+
+def test_release_outside_a_probe() -> None:
+    """A permit of a closed breaker that ends without a verdict leaves everything as it is."""
+    state = breaker()
+    before = picture(state)
+    state.released(admit(state, 0), 0, middle)
+    assert picture(state) == before
+
+
+def test_relapse_on_probation_opens_at_once() -> None:
+    """Within its first open time after closing, one failure opens it again, for twice as long."""
+    state = tripped()
+    state.succeeded(admit(state, 1), 1)
+    state.failed(admit(state, 1.9), 1.9, middle)
+    assert state.state is State.OPEN
+    assert state.open_for(1.9) == 2.0
+
+
+def test_success_does_not_end_probation() -> None:
+    """A success in between does not shorten the probation."""
+    state = tripped()
+    state.succeeded(admit(state, 1), 1)
+    state.succeeded(admit(state, 1.5), 1.5)
+    state.failed(admit(state, 1.9), 1.9, middle)
+    assert state.state is State.OPEN
+
+
+@pytest.mark.parametrize("success_between", [False, True])
+def test_after_probation_all_is_forgotten(success_between: bool) -> None:
+    """Afterwards it takes the full number of failures, and the open time starts over."""
+    state = tripped()
+    state.failed(admit(state, 1), 1, middle)
+    state.succeeded(admit(state, 3), 3)
+    if success_between:
+        state.succeeded(admit(state, 4), 4)
+        assert state.quiet
+    for count in range(5):
+        assert (state.state, count) == (State.CLOSED, count)
+        state.failed(admit(state, 4), 4, middle)
+    assert state.state is State.OPEN
+    assert state.open_for(4) == 1.0
+    assert state.been_open(5) == 1.0
+
+
+def test_reset_voids_what_is_under_way() -> None:
+    """A reset closes it, and results of calls that began before are void."""
+    state = tripped(failures=1)
+    probe = admit(state, 1)
+    state.reset()
+    before = picture(state)
+    state.failed(probe, 1, middle)
+    assert picture(state) == before
+    assert state.quiet
+    assert state.open_for(1) == 0
+
+
+class BreakerMachine(RuleBasedStateMachine):
+    """Any number of callers, in any order, at any time."""
+
+    permits = Bundle("permits")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = BreakerState(CircuitBreaker(failures=2))
+        self.now = 0.0
+        self.generation = self.state.generation
+        self.probes: dict[Permit, float] = {}
+        self.under_way: list[Permit] = []
+
+    @rule(seconds=st.sampled_from([0.0, 0.1, 0.9, 2.0, 7.0, 40.0]))
+    def time_passes(self, seconds: float) -> None:
+        """Wait."""
+        self.now += seconds
+
+    @rule(target=permits, draw=st.floats(0, 1, exclude_max=True))
+    def ask(self, draw: float) -> tuple[Permit, int]:
+        """Begin an attempt, if there is leave."""
+        sure = self.state.would_admit(self.now)
+        answer = self.state.admit(self.now, LEASE, lambda: draw)
+        assert isinstance(answer, Permit) or not sure
+        if isinstance(answer, Refusal):
+            assert answer.retry_after > 0
+            return Permit(-1, probe=False), -1
+        if answer.probe:
+            assert not self.live_probes()
+            self.probes[answer] = self.now + LEASE
+        else:
+            assert self.state.state is State.CLOSED
+        self.under_way.append(answer)
+        return answer, len(self.under_way)
+
+    def live_probes(self) -> list[Permit]:
+        """Probes that would still be believed, and whose lease has not run out."""
+        return [
+            probe
+            for probe, ends in self.probes.items()
+            if probe.generation == self.state.generation and self.now < ends
+        ]
+
+    @rule(
+        given=consumes(permits),
+        how=st.sampled_from(["succeeded", "failed", "released"]),
+    )
+    def end(self, given: tuple[Permit, int], how: str) -> None:
+        """End one of those under way, or one of long ago."""
+        permit, _ = given
+        stale = permit.generation != self.state.generation
+        before = picture(self.state)
+        report(self.state, how, permit, self.now)
+        if permit in self.under_way:
+            self.under_way.remove(permit)
+        if permit.probe:
+            self.probes.pop(permit, None)
+        if stale:
+            assert picture(self.state) == before
+        elif permit.probe:
+            expected = {"succeeded": {State.CLOSED}, "failed": {State.OPEN}}
+            assert self.state.state in expected.get(how, {State.OPEN, State.HALF_OPEN})
+
+    @rule()
+    def reset(self) -> None:
+        """Forget everything."""
+        self.state.reset()
+        assert self.state.quiet
+
+    @invariant()
+    def generation_never_goes_back(self) -> None:
+        """Every permit can be told from later ones."""
+        assert self.state.generation >= self.generation
+        self.generation = self.state.generation
+
+    @invariant()
+    def one_live_probe_at_most(self) -> None:
+        """The server meets one probe at a time."""
+        assert len(self.live_probes()) <= 1
+
+    @invariant()
+    def half_open_only_between(self) -> None:
+        """A breaker at its threshold is not closed."""
+        if self.state.state is State.CLOSED:
+            assert self.state.failures < 2
+
+    def teardown(self) -> None:
+        """Whatever happened: once every permit is back, and it is time, somebody is let in."""
+        for permit in self.under_way:
+            self.state.released(permit, self.now, middle)
+        assert isinstance(self.state.admit(self.now + 100, LEASE, middle), Permit)
+
+
+TestBreakerMachine = BreakerMachine.TestCase
