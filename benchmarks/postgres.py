@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import psycopg as native
+
 from benchmarks.measure import median_ratio
 from integration.postgres import LocalPostgres
-
 from tieline import psycopg as ours
 
 if TYPE_CHECKING:

@@ -27,16 +27,19 @@ SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 
 
 def execute(postgres: PostgresService, statement: str) -> None:
+    """Run a statement by psycopg itself."""
     with psycopg.connect(postgres.conninfo, autocommit=True) as connection:
         connection.execute(statement)
 
 
 def count(postgres: PostgresService) -> int:
+    """Rows that are there."""
     with psycopg.connect(postgres.conninfo) as connection:
         return len(connection.execute("SELECT FROM kept").fetchall())
 
 
 def refusal(postgres: PostgresService) -> int:
+    """The errno of a connection attempt; 0 for none."""
     with socket.socket() as client:
         return client.connect_ex((postgres.host, postgres.port))
 
@@ -53,11 +56,13 @@ def traces(postgres: PostgresService) -> tuple[list[Path], int]:
 
 
 def shared_memory() -> set[int]:
+    """The System V segments of this machine."""
     lines = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
     return {int(line.split()[1]) for line in lines}
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for what the kernel does in its own time."""
     deadline = time.monotonic() + 10
     while not condition():
         assert time.monotonic() < deadline
