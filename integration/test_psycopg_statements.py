@@ -60,7 +60,7 @@ def tables(postgres: PostgresService) -> Iterator[PostgresService]:
 def rows(postgres: PostgresService, table: str = "kept") -> int:
     """How many there are."""
     with native.connect(postgres.conninfo) as connection:
-        return len(connection.execute(f"SELECT FROM {table}").fetchall())  # type: ignore[call-overload] # noqa: S608
+        return len(connection.execute(f"SELECT FROM {table}").fetchall())  # type: ignore[call-overload]
 
 
 def terminate(postgres: PostgresService, connection: native.Connection[Any]) -> None:
@@ -73,7 +73,6 @@ def terminate(postgres: PostgresService, connection: native.Connection[Any]) -> 
 @contextmanager
 def struck(postgres: PostgresService, how: str = "terminate") -> Iterator[None]:
     """The session that sleeps in the server, once it does, is terminated, or all are killed."""
-
     query = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND pid != ALL (%s)"
     with native.connect(postgres.admin_conninfo) as admin:
         others = [row[0] for row in admin.execute(query, ([],))]
@@ -130,57 +129,68 @@ def test_lost_outside_a_transaction(tables: PostgresService, how: str) -> None:
 
 
 def commit(connection: native.Connection[Any]) -> None:
+    """By the method."""
     connection.execute("INSERT INTO slow VALUES (1)")
     connection.commit()
 
 
 def commit_by_hand(connection: native.Connection[Any]) -> None:
+    """By a statement, behind a comment."""
     connection.execute("INSERT INTO slow VALUES (1)")
     connection.execute("/* done */ COMMIT")
 
 
 def commit_by_block(connection: native.Connection[Any]) -> None:
+    """At the end of a transaction block."""
     with connection.transaction():
         connection.execute("INSERT INTO slow VALUES (1)")
 
 
 def commit_in_autocommit(connection: native.Connection[Any]) -> None:
+    """At the end of a transaction block in autocommit mode."""
     connection.autocommit = True
     commit_by_block(connection)
 
 
 def commit_with_the_connection(connection: native.Connection[Any]) -> None:
+    """At the end of the connection's own block."""
     with connection:
         connection.execute("INSERT INTO slow VALUES (1)")
 
 
 def commit_behind_a_statement(connection: native.Connection[Any]) -> None:
+    """In one message with the statement."""
     connection.execute("INSERT INTO slow VALUES (1); COMMIT")
 
 
 def commit_in_a_string(connection: native.Connection[Any]) -> None:
+    """Behind what looks like a comment, and is a string."""
     connection.execute("INSERT INTO slow VALUES (1)")
     connection.execute("SELECT '--'; COMMIT")
 
 
 def commit_in_a_pipeline(connection: native.Connection[Any]) -> None:
+    """In pipeline mode."""
     with connection.pipeline():
         connection.execute("INSERT INTO slow VALUES (1)")
         connection.commit()
 
 
 def many(connection: native.Connection[Any]) -> None:
+    """Several statements, each of which commits itself."""
     connection.autocommit = True
     connection.cursor().executemany("INSERT INTO slow VALUES (%s)", [(1,), (2,)])
 
 
 def copy_in(connection: native.Connection[Any]) -> None:
+    """A COPY that commits itself."""
     connection.autocommit = True
     with connection.cursor().copy("COPY slow FROM STDIN") as copy:
         copy.write_row((1,))
 
 
 def rolled_back_then_more(connection: native.Connection[Any]) -> None:
+    """What follows a ROLLBACK in one message commits itself."""
     connection.execute("SELECT 1")
     connection.execute("ROLLBACK; INSERT INTO slow VALUES (1)")
 
@@ -238,32 +248,38 @@ def test_a_commit_that_a_kill_cuts(tables: PostgresService) -> None:
 
 
 def insert(connection: native.Connection[Any]) -> None:
+    """One row."""
     connection.execute("INSERT INTO kept VALUES (2)")
 
 
 def copy_to_server(connection: native.Connection[Any]) -> None:
+    """More rows than fit into any buffer."""
     with connection.cursor().copy("COPY kept FROM STDIN") as copy:
         for number in range(10_000_000):
             copy.write_row((number,))
 
 
 def copy_from_server(connection: native.Connection[Any]) -> None:
+    """All rows."""
     with connection.cursor().copy("COPY kept TO STDOUT") as copy:
         for _ in copy:
             pass
 
 
 def stream(connection: native.Connection[Any]) -> None:
+    """All rows, one by one."""
     for _ in connection.cursor().stream("SELECT * FROM kept"):
         pass
 
 
 def server_cursor(connection: native.Connection[Any]) -> None:
+    """A cursor in the server."""
     with connection.cursor("named") as cursor:
         cursor.execute("SELECT * FROM kept")
 
 
 def savepoint(connection: native.Connection[Any]) -> None:
+    """A transaction in the transaction."""
     with connection.transaction():
         insert(connection)
 
@@ -395,10 +411,13 @@ def test_nothing_begins_after_the_deadline(tables: PostgresService) -> None:
 def test_no_commit_after_the_deadline(tables: PostgresService) -> None:
     """A transaction that the deadline overtakes is rolled back, whatever is done with it later."""
     with psycopg.connect(tables.conninfo, autocommit=True) as connection:
-        with pytest.raises(tieline.DeadlineExceeded) as caught, tieline.deadline(0.2):
-            with connection.transaction():
-                insert(connection)
-                time.sleep(0.25)
+        with (
+            pytest.raises(tieline.DeadlineExceeded) as caught,
+            tieline.deadline(0.2),
+            connection.transaction(),
+        ):
+            insert(connection)
+            time.sleep(0.25)
         assert not caught.value.maybe_applied
         assert connection.closed
     assert rows(tables) == 0
@@ -428,13 +447,8 @@ def test_ctrl_c(postgres: PostgresService, client: Any, seconds: float | None) -
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
-        if not connection.closed:
-            assert connection.info.transaction_status == native.pq.TransactionStatus.IDLE
-            assert connection.execute("SELECT 1").fetchone() == (1,)
-        else:
-            # Only where the deadline left no time for the cancellation.
-            assert client is psycopg
-            assert seconds == 0.35
+        assert connection.info.transaction_status == native.pq.TransactionStatus.IDLE
+        assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_a_guard_does_not_repeat_what_was_sent(tables: PostgresService) -> None:
@@ -525,16 +539,19 @@ def test_nothing_is_replayed(tables: PostgresService) -> None:
 
 
 def test_a_native_pool_drops_what_is_lost(tables: PostgresService) -> None:
-    """psycopg's own pool, with our connections, replaces one whose statement was lost."""
+    """A pool of psycopg's own, with our connections, replaces one whose statement was lost."""
     with psycopg_pool.ConnectionPool(
         tables.conninfo, connection_class=psycopg.Connection, min_size=1, max_size=1, open=True
     ) as pool:
         with pytest.raises(tieline.ConnectionLost), pool.connection() as connection:
             terminate(tables, connection)
             insert(connection)
-        with pytest.raises(tieline.DeadlineExceeded), pool.connection() as connection:
-            with tieline.deadline(0.2):
-                connection.execute(WAIT)
+        with (
+            pytest.raises(tieline.DeadlineExceeded),
+            pool.connection() as connection,
+            tieline.deadline(0.2),
+        ):
+            connection.execute(WAIT)
         with pool.connection() as connection:
             insert(connection)
     assert rows(tables) == 1

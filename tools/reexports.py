@@ -11,8 +11,11 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from pathlib import Path
-from types import ModuleType
-from typing import Final, NamedTuple
+from types import MappingProxyType, ModuleType
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROOT = Path(__file__).parent.parent / "src" / "tieline"
 
@@ -25,12 +28,14 @@ class DropIn(NamedTuple):
         own: Module of ours and the names that come from it.
         lines: Further lines at the end.
         without: Native names left out: imports of its own that no user means.
+        more: Submodule -> names in use that ``import *`` would leave out.
     """
 
     doc: str
     own: dict[str, tuple[str, ...]]
     lines: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    more: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
 DROP_INS: Final = {
@@ -38,7 +43,11 @@ DROP_INS: Final = {
         doc="psycopg 3, with connections that know what to do when the server fails.",
         own={"tieline.psycopg._connection": ("Connection",)},
         lines=("connect = Connection.connect",),
-        without=("connect", "logger", "logging"),
+        without=("connect", "crdb", "logger", "logging"),
+        more={
+            "crdb": ("adapters", "connect"),
+            "pq": ("Escaping", "PGcancel", "PGcancelConn", "PGresult", "__impl__"),
+        },
     ),
 }
 
@@ -80,7 +89,12 @@ def render(client: str) -> dict[Path, str]:
             if packaged
             else Path(f"{name.replace('.', '/')}.py")
         )
-        files[path] = f'"""As ``{client}.{name}``."""\n\nfrom {client}.{name} import *\n'
+        lines = [f'"""As ``{client}.{name}``."""', "", f"from {client}.{name} import *"]
+        lines += [
+            f"from {client}.{name} import {extra} as {extra}"
+            for extra in drop_in.more.get(name, ())
+        ]
+        files[path] = "\n".join([*lines, ""])
     return files
 
 

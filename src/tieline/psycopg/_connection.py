@@ -6,16 +6,25 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
+from psycopg import pq
 from psycopg.rows import Row
 
 from tieline.engine import clock as clock_module
 from tieline.engine.context import deadline_var, guard_var
-from tieline.errors import ConnectTimeout
+from tieline.errors import ConnectTimeout, TielineError
 from tieline.psycopg._dial import Dial, startup_var
 from tieline.psycopg._startup import start
-from tieline.psycopg._statement import Expired, already_lost, connection_lost
-from tieline.psycopg._wait import bounded
+from tieline.psycopg._statement import (
+    Expired,
+    already_lost,
+    connection_lost,
+    endpoint_of,
+    ends_session,
+    out_of_time,
+)
+from tieline.psycopg._wait import Bounded
 from tieline.rules.libpq import native_error
+from tieline.rules.natives import native_class
 
 if TYPE_CHECKING:
     from typing import Self
@@ -24,6 +33,7 @@ if TYPE_CHECKING:
     from psycopg.abc import AdaptContext, ConnParam, PQGen, PQGenConn
     from psycopg.rows import RowFactory
 
+    from tieline.endpoint import Endpoint
     from tieline.policy.policy import Policy
 
 T = TypeVar("T")
@@ -39,6 +49,7 @@ class Connection(psycopg.Connection[Row]):
     __module__ = "tieline.psycopg"
 
     _tieline_target: str | None = None
+    _tieline_endpoint: Endpoint | None = None
 
     @classmethod
     def connect(  # type: ignore[override]  # adds two keywords
@@ -93,31 +104,65 @@ class Connection(psycopg.Connection[Row]):
         startup.entered = True
         generator = start(conninfo, startup.evidence)
         if startup.until is not None:
-            generator = bounded(generator, startup.until, _connect_expired)
+            generator = Bounded(generator, startup.until, _connect_expired)
         connection: Self = cls((yield from generator))  # pyright: ignore[reportArgumentType]
         return connection
 
     def wait(self, gen: PQGen[T], *args: Any, **kwargs: Any) -> T:
-        """Drive one operation, as psycopg's ``wait`` does, within the deadline around it."""
+        """Drive one operation, as psycopg's ``wait`` does, within the deadline around it.
+
+        An operation that the deadline leaves no time for is not begun. The connection stays as it
+        is only outside a transaction: what becomes of one must not depend on later statements.
+        """
+        was_broken = self.broken
         limit = deadline_var.get()
         if limit is not None and limit.at is not None:
-            gen = self._bounded(gen, limit.at - clock_module.active.now())
+            left = limit.at - clock_module.active.now()
+            if left <= 0 and not self.closed:
+                raise self._out_of_time()
+            gen = self._bounded(gen, left)
         try:
             result = super().wait(gen, *args, **kwargs)
         except Exception as error:
-            expired = isinstance(error, Expired)
-            if not expired and not self.broken:
+            final = self._translated(error, was_broken=was_broken)
+            if final is None:
+                _mark_sent()
                 raise
-            final = connection_lost(self, error, self._tieline_target)
-            if expired:
-                # What the server sent later would be taken for the answer to the next statement.
-                self.pgconn.finish()
+            if final is error:
+                raise
         else:
-            guard = guard_var.get()
-            if guard is not None and guard.live:
-                guard.mark_sent()
+            _mark_sent()
             return result
         raise final
+
+    def _translated(self, error: Exception, *, was_broken: bool) -> BaseException | None:
+        """What to raise in place of an error; None for one that says nothing of the connection."""
+        if isinstance(error, TielineError):
+            return error
+        if was_broken:
+            unusable = isinstance(error, native_class("psycopg", TielineError))
+            return already_lost(self, error, self._tieline_target) if unusable else error
+        over = isinstance(error, Expired) or ends_session(error)
+        if not over and not self.broken:
+            return None
+        final = connection_lost(self, error, self._tieline_target)
+        if isinstance(final, TielineError) and final.failure and final.failure.sent:
+            _mark_sent()
+        if over:
+            # What the server sent later would be taken for the answer to the next statement.
+            self._finish()
+        return final
+
+    def _out_of_time(self) -> BaseException:
+        final = out_of_time(self, self._tieline_target)
+        idle = self.pgconn.transaction_status == pq.TransactionStatus.IDLE
+        if not idle or self.pgconn.pipeline_status != pq.PipelineStatus.OFF:
+            self._finish()
+        return final
+
+    def _finish(self) -> None:
+        self._tieline_endpoint = endpoint_of(self)
+        self.pgconn.finish()
 
     def _check_connection_ok(self) -> None:
         try:
@@ -132,7 +177,13 @@ class Connection(psycopg.Connection[Row]):
 
     def _bounded(self, gen: PQGen[T], seconds: float) -> PQGen[T]:
         until = time.monotonic() + seconds
-        return bounded(gen, until, Expired, fileno=lambda: self.pgconn.socket)
+        return Bounded(gen, until, Expired, fileno=lambda: self.pgconn.socket)
+
+
+def _mark_sent() -> None:
+    guard = guard_var.get()
+    if guard is not None and guard.live:
+        guard.mark_sent()
 
 
 def _connect_expired() -> Exception:

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
-from typing import TYPE_CHECKING, Any, NamedTuple
+import math
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from psycopg import conninfo as native
 from psycopg import pq
 
 from tieline.endpoint import Endpoint
-from tieline.errors import ConfigError
+from tieline.errors import ConfigError, TielineError
 from tieline.policy.checks import number
+from tieline.rules.fuse import fuse
 from tieline.rules.libpq import conninfo_fault
 from tieline.rules.natives import native_class
-from tieline.rules.translate import config_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 SCHEME = "postgresql"
+
+MAX_PORT: Final = 65535
+
+_LISTS: Final = ("host", "hostaddr", "port")
+"""Parameters that hold a list, with an item for each host."""
+
+_HIDDEN: Final = "(not shown, it may hold a password)"
 
 
 class Place(NamedTuple):
@@ -36,7 +46,7 @@ class Place(NamedTuple):
     name: str | None
 
 
-def parse(conninfo: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def parse(conninfo: str, arguments: Mapping[str, Any]) -> dict[str, str]:
     """All parameters of a connection.
 
     Args:
@@ -44,54 +54,67 @@ def parse(conninfo: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         arguments: Parameters given by keyword; they win.
 
     Raises:
-        ConfigError: Also a ``psycopg.ProgrammingError``; nothing of the conninfo is in it.
+        ConfigError: With every problem, and nothing of the conninfo. Also what psycopg raises for
+            the first of them, as a rule a ``psycopg.ProgrammingError``.
     """
-    problems = list(_unknown(arguments))
+    given = {name: str(value) for name, value in arguments.items() if value is not None}
+    parameters: dict[str, str] = {}
     fault = ""
-    parameters: dict[str, Any] = {}
     try:
-        parameters = dict(native.conninfo_to_dict(conninfo))
+        written = native.conninfo_to_dict(conninfo) if conninfo else {}
+        parameters = {name: str(value) for name, value in written.items()}
     except native_class("psycopg", ConfigError) as error:
         fault = conninfo_fault(str(error))
+    except UnicodeError:
+        fault = "not valid Unicode"
+    problems = [*_unknown(given), *_unwritable(given)]
     if fault:
         problems.append(
-            f"conninfo: {fault} (not shown, it may hold a password); "
-            "write key=value pairs or a postgresql:// URL"
+            f"conninfo: {fault} {_HIDDEN}; write key=value pairs or a postgresql:// URL"
         )
-    parameters.update((key, value) for key, value in arguments.items() if value is not None)
-    problems += _bad_timeout(parameters)
-    if problems:
+    problems += _bad_timeout({**parameters, **given}, shown="connect_timeout" in given)
+    parameters.update(given)
+    # psycopg has its own class for these: it meets them when it connects.
+    later = [*_bad_counts(parameters), *_bad_addresses(parameters)]
+    if problems or later:
         # Raised out here, where no native error with the conninfo in it becomes its context.
-        raise config_error(tuple(problems), "psycopg")
+        raise _config_error((*problems, *later), ConfigError if problems else TielineError)
     return parameters
 
 
-def connect_timeout(parameters: Mapping[str, Any]) -> float | None:
+def connect_timeout(parameters: Mapping[str, str]) -> float | None:
     """Seconds that the parameters or PGCONNECT_TIMEOUT give to one attempt; None if none do.
 
     Zero and less mean infinity to libpq, and so they do here.
     """
-    value = parameters.get("connect_timeout") or _default("connect_timeout")
+    value = setting(parameters, "connect_timeout")
     return None if value is None else float(value)
 
 
-def places(parameters: Mapping[str, Any], draw: Callable[[], float]) -> list[Place]:
+def setting(parameters: Mapping[str, str], name: str) -> str | None:
+    """A parameter, or what its environment variable says; None without either."""
+    if name in parameters:
+        return parameters[name]
+    # An older libpq may not have it.
+    variable, _ = _definitions().get(name, ("", ""))
+    return os.environ.get(variable) if variable else None
+
+
+def places(parameters: Mapping[str, str], draw: Callable[[], float]) -> list[Place]:
     """The places to try, in order.
 
     Args:
         parameters: As `parse` returns them.
         draw: Source of randomness, for ``load_balance_hosts=random``.
-
-    Raises:
-        ConfigError: Hosts, addresses and ports differ in number.
     """
-    if parameters.get("service") and not (parameters.get("host") or parameters.get("hostaddr")):
+    service = setting(parameters, "service")
+    if service and not (parameters.get("host") or parameters.get("hostaddr")):
         # libpq alone reads the service file; it resolves the name, too.
-        return [Place(Endpoint(SCHEME, f"service={parameters['service']}", None), {}, None)]
+        return [Place(Endpoint(SCHEME, f"service={service}", None), {}, None)]
     found = list(_places(parameters))
-    if parameters.get("load_balance_hosts") == "random":
+    if is_balanced(parameters):
         found.sort(key=lambda _: draw())
-    if parameters.get("target_session_attrs") == "prefer-standby":
+    if setting(parameters, "target_session_attrs") == "prefer-standby":
         # As libpq does it: a standby anywhere first, then whatever there is.
         standby = {"target_session_attrs": "standby"}
         anything = {"target_session_attrs": "any"}
@@ -103,29 +126,30 @@ def places(parameters: Mapping[str, Any], draw: Callable[[], float]) -> list[Pla
     return found
 
 
-def _places(parameters: Mapping[str, Any]) -> Iterator[Place]:
-    hosts = _split(parameters, "host")
-    addresses = _split(parameters, "hostaddr")
-    ports = _split(parameters, "port")
-    count = max(len(hosts), len(addresses), 1)
-    for name, values in (("hostaddr", addresses), ("host", hosts), ("port", ports)):
-        if len(values) not in (0, count) and not (name == "port" and len(values) == 1):
-            problem = f"{name}: {len(values)} given for {count} hosts; give one for each"
-            raise config_error((problem,), "psycopg")
+def is_balanced(parameters: Mapping[str, str]) -> bool:
+    """Whether hosts, and the addresses of one name, are to be tried in random order."""
+    return setting(parameters, "load_balance_hosts") == "random"
+
+
+def _places(parameters: Mapping[str, str]) -> Iterator[Place]:
+    lists = {name: _split(parameters, name) for name in _LISTS}
+    count = _count(lists)
+    if len(lists["port"]) == 1:
+        lists["port"] *= count
     for index in range(count):
-        host = hosts[index] if hosts else ""
-        address = addresses[index] if addresses else ""
-        port = (ports[index] if len(ports) > 1 else ports[0]) if ports else ""
-        port = port or _default("port") or "5432"
-        chosen = {"host": host, "hostaddr": address, "port": port}
-        given = {key: value for key, value in chosen.items() if value}
+        chosen = {name: items[index] for name, items in lists.items() if items}
+        port = chosen.get("port", "").strip() or _default_port()
+        if lists["port"]:
+            # Otherwise a service file may still have its say.
+            chosen["port"] = port
+        host, address = chosen.get("host", ""), chosen.get("hostaddr", "")
         shown = host or address or "(default socket)"
-        endpoint = Endpoint(SCHEME, shown, int(port) if port.isdecimal() else None)
-        yield Place(endpoint, given, host if _needs_resolution(host, address) else None)
+        endpoint = Endpoint(SCHEME, shown, int(port))
+        yield Place(endpoint, chosen, host if _needs_resolution(host, address) else None)
 
 
 def _needs_resolution(host: str, address: str) -> bool:
-    if not host or address or host.startswith(("/", "@")):
+    if not host or address or host.startswith("/"):
         return False
     try:
         ipaddress.ip_address(host.partition("%")[0])
@@ -134,32 +158,94 @@ def _needs_resolution(host: str, address: str) -> bool:
     return False
 
 
-def _split(parameters: Mapping[str, Any], name: str) -> list[str]:
-    value = parameters.get(name)
-    value = _default(name) if value is None else str(value)
+def _count(lists: Mapping[str, list[str]]) -> int:
+    return max(len(lists["host"]), len(lists["hostaddr"]), 1)
+
+
+def _split(parameters: Mapping[str, str], name: str) -> list[str]:
+    value = setting(parameters, name)
     return value.split(",") if value else []
 
 
-def _default(name: str) -> str | None:
-    """What libpq takes from the environment or a service file."""
-    for option in pq.Conninfo.get_defaults():
-        if option.keyword == name.encode():
-            return None if option.val is None else option.val.decode()
-    return None
+def _default_port() -> str:
+    variable, compiled = _definitions()["port"]
+    inherited = os.environ.get(variable, "").strip()
+    return inherited if inherited.isdecimal() else compiled
 
 
-def _unknown(arguments: Mapping[str, Any]) -> Iterator[str]:
-    known = [option.keyword.decode() for option in pq.Conninfo.get_defaults()]
-    for name in arguments:
+@cache
+def _definitions() -> dict[str, tuple[str, str]]:
+    """Parameter -> its environment variable and the default that libpq was compiled with."""
+    return {
+        option.keyword.decode(): (
+            (option.envvar or b"").decode(),
+            (option.compiled or b"").decode(),
+        )
+        for option in pq.Conninfo.get_defaults()
+    }
+
+
+def _unknown(given: Mapping[str, str]) -> Iterator[str]:
+    known = _definitions()
+    for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             advice = f"; did you mean {near[0]}?" if near else ""
             yield f"{name}: not a connection parameter{advice}"
 
 
-def _bad_timeout(parameters: Mapping[str, Any]) -> Iterator[str]:
-    value = parameters.get("connect_timeout")
+def _unwritable(given: Mapping[str, str]) -> Iterator[str]:
+    """What libpq would cut off, or Python refuse to encode with all of it in the message."""
+    for name, value in given.items():
+        if "\0" in value or not _encodable(value):
+            yield f"{name}: a NUL, or not valid Unicode {_HIDDEN}"
+
+
+def _encodable(text: str) -> bool:
     try:
-        float(value or 0)
-    except (TypeError, ValueError):
-        yield from number("connect_timeout", value, least=0, unit="seconds")
+        text.encode()
+    except UnicodeError:
+        return False
+    return True
+
+
+def _bad_timeout(parameters: Mapping[str, str], *, shown: bool) -> Iterator[str]:
+    value = setting(parameters, "connect_timeout")
+    try:
+        good = value is None or math.isfinite(float(value))
+    except ValueError:
+        good = False
+    if good:
+        return
+    name = "connect_timeout" if "connect_timeout" in parameters else "PGCONNECT_TIMEOUT"
+    if shown or name not in parameters:
+        yield from number(name, value, least=0, unit="seconds")
+    else:
+        yield f"{name}: must be a number, 0 or more seconds {_HIDDEN}"
+
+
+def _bad_counts(parameters: Mapping[str, str]) -> Iterator[str]:
+    lists = {name: _split(parameters, name) for name in _LISTS}
+    count = _count(lists)
+    for name, items in lists.items():
+        if len(items) not in (0, count) and not (name == "port" and len(items) == 1):
+            yield f"{name}: {len(items)} given for {count} hosts; give one for each"
+
+
+def _bad_addresses(parameters: Mapping[str, str]) -> Iterator[str]:
+    """A URL whose password holds an @ or a / spills the rest of it into host or port."""
+    if any("@" in host[1:] for host in _split(parameters, "host")):
+        yield f"host: an @ in it {_HIDDEN}; in a URL, write %40 for one that is part of a password"
+    ports = [port.strip() for port in _split(parameters, "port")]
+    if any(port and not (port.isdecimal() and 0 < int(port) <= MAX_PORT) for port in ports):
+        yield (
+            f"port: not a number from 1 to {MAX_PORT} {_HIDDEN}; "
+            "in a URL, write %2F for a / that is part of a password"
+        )
+
+
+def _config_error(problems: tuple[str, ...], ours: type[TielineError]) -> TielineError:
+    """The error with all problems, which is what psycopg raises for ours, too."""
+    native_base = native_class("psycopg", ours)
+    facts = {"problems": problems, "target": None}
+    return fuse(ConfigError, native_base, None, "; ".join(problems), facts)

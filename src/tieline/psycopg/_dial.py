@@ -102,6 +102,7 @@ class Dial(Generic[C]):
         timeout = _conninfo.connect_timeout(parameters)
         if timeout is not None:
             self._policy = self._policy.with_attempt_timeout(timeout if timeout > 0 else None)
+        self._balanced = _conninfo.is_balanced(parameters)
         self._failure: Failure | None = None
         names = dict.fromkeys(str(place.endpoint) for place in self._places)
         self._state = target_state(target or ",".join(names), self._policy)
@@ -154,10 +155,16 @@ class Dial(Generic[C]):
     def _resolve(self, name: str, proceed: Proceed) -> list[str]:
         port = None if proceed.endpoint is None else proceed.endpoint.port
         try:
-            return resolver.shared.resolve(name, port, proceed.timeout)
+            addresses = resolver.shared.resolve(name, port, proceed.timeout)
         except Exception as error:
             self._failure = system.classify(error, Phase.RESOLVE)
-            raise unresolved(name, error) from error
+            native = unresolved(name, error)
+            if native is error:
+                raise
+            raise native from error
+        if self._balanced:
+            addresses = sorted(addresses, key=lambda _: clock_module.active.draw())
+        return addresses
 
     def _connect(self, parameters: Mapping[str, str], until: float | None) -> C:
         startup = Startup(until)

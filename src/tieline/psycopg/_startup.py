@@ -77,7 +77,8 @@ def start(conninfo: str, evidence: Evidence) -> PQGenConn[PGconn]:
 
 
 def _failed(prefix: str, connection: PGconn, evidence: Evidence) -> Exception:
-    text = evidence.take_message(connection.error_message.decode("utf-8", "replace"))
+    text = evidence.take_message(connection.error_message.decode("utf-8", "replace")).strip()
+    text = text or "no error details available"
     return native_error(ConnectFailed, f"{prefix}: {text}", finish_pgconn(connection))
 
 

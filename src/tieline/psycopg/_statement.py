@@ -19,7 +19,7 @@ from tieline.rules.translate import lost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
+    from types import FrameType, TracebackType
 
     from psycopg import BaseConnection
 
@@ -31,6 +31,13 @@ STATEMENT_LOCALS: Final = {
     "_executemany_gen_pipeline": "pgq",
 }
 """Generator of psycopg -> its local variable that holds the statement (3.2 and 3.3)."""
+
+
+LISTENING: Final = "notifies"
+"""Generator of psycopg that waits for notifications and sends nothing (3.2 and 3.3)."""
+
+_FATAL: Final = ("FATAL", "PANIC")
+"""Severities after which the server ends the session (PostgreSQL manual, 'Message Severity')."""
 
 
 class Expired(Exception):
@@ -54,6 +61,8 @@ def connection_lost(
         failure = sqlstate.lookup(code).failure(Phase.RECEIVE, code=code)
     else:
         failure = classify_loss(str(error))
+    if _is_listening(error):
+        failure = dataclasses.replace(failure, safety=Safety.ALWAYS)
     unsent = failure.safety is Safety.ALWAYS
     unknown = not unsent and _fate(connection, error) is Fate.UNKNOWN
     failure = dataclasses.replace(
@@ -66,6 +75,8 @@ def connection_lost(
     elif unknown:
         ours = OutcomeUnknown
     ending = _ENDINGS[unknown, unsent]
+    if ours is DeadlineExceeded:
+        ending = f"{_TIME_IS_UP}; {ending}"
     facts = {"target": target, "maybe_applied": unknown}
     return lost(
         ours,
@@ -83,19 +94,39 @@ def already_lost(
 ) -> BaseException:
     """The error of ours for the use of a connection that broke before; nothing was sent."""
     failure = Failure(Phase.SEND, Kind.STALE, Safety.ALWAYS, hint="server-gone")
-    ours = CLASSES[failure.phase, failure.kind]
-    ending = _ENDINGS[False, True]
-    facts = {"target": target}
     return lost(
-        ours,
+        CLASSES[failure.phase, failure.kind],
         failure,
         error,
         endpoint=endpoint_of(connection),
-        facts=facts,
-        ending=ending,
+        facts={"target": target},
+        ending=_ENDINGS[False, True],
         client="psycopg",
     )
 
+
+def out_of_time(connection: BaseConnection[Any], target: str | None) -> BaseException:
+    """The error of ours for a statement that the deadline leaves no time for; nothing was sent."""
+    failure = Failure(Phase.SEND, Kind.TIMEOUT, Safety.ALWAYS, hint="deadline")
+    error = native_error(DeadlineExceeded, "deadline exceeded")
+    return lost(
+        DeadlineExceeded,
+        failure,
+        error,
+        endpoint=endpoint_of(connection),
+        facts={"target": target},
+        ending=f"{_TIME_IS_UP}; {_ENDINGS[False, True]}",
+        client="psycopg",
+    )
+
+
+def ends_session(error: Exception) -> bool:
+    """Whether the server said that it ends the session; libpq may not have seen the end yet."""
+    severity = getattr(getattr(error, "diag", None), "severity_nonlocalized", None)
+    return severity in _FATAL
+
+
+_TIME_IS_UP: Final = "the deadline was exceeded"
 
 _ENDINGS: Final = {
     (True, False): "the statement may have been applied",
@@ -110,7 +141,8 @@ def endpoint_of(connection: BaseConnection[Any]) -> Endpoint:
     try:
         host, port = pgconn.host.decode(), pgconn.port.decode()
     except Exception:  # noqa: BLE001 - a finished connection refuses in ways that vary
-        return Endpoint(SCHEME, "the server", None)
+        known: Endpoint | None = getattr(connection, "_tieline_endpoint", None)
+        return known or Endpoint(SCHEME, "the server", None)
     return Endpoint(SCHEME, host, int(port) if port.isdecimal() else None)
 
 
@@ -125,17 +157,32 @@ def _fate(connection: BaseConnection[Any], error: Exception) -> Fate:
     return FATES[inside, ends]
 
 
+def _is_listening(error: Exception) -> bool:
+    return any(frame.f_code.co_name == LISTENING for frame in _frames(error.__traceback__))
+
+
+def _frames(traceback: TracebackType | None) -> Iterator[FrameType]:
+    while traceback is not None:
+        yield traceback.tb_frame
+        traceback = traceback.tb_next
+
+
 def _statements(traceback: TracebackType | None) -> Iterator[bytes]:
     """The statements that psycopg's generators were busy with when the error passed them.
 
-    Where such a generator shows no statement, psycopg has changed: it might be a COMMIT.
+    A generator that has none yet was busy with that of a deeper one, such as the BEGIN before
+    it. Where the deepest shows none, psycopg has changed: it might be a COMMIT.
     """
-    while traceback is not None:
-        frame = traceback.tb_frame
-        name = STATEMENT_LOCALS.get(frame.f_code.co_name)
-        if name is not None:
-            yield _as_bytes(frame.f_locals.get(name))
-        traceback = traceback.tb_next
+    found = [
+        frame.f_locals.get(STATEMENT_LOCALS[frame.f_code.co_name])
+        for frame in _frames(traceback)
+        if frame.f_code.co_name in STATEMENT_LOCALS
+    ]
+    for statement in found[:-1]:
+        if statement is not None:
+            yield _as_bytes(statement)
+    if found:
+        yield _as_bytes(found[-1])
 
 
 def _as_bytes(statement: object) -> bytes:

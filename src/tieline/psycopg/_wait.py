@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import select
 import time
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from psycopg.waiting import Ready, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
@@ -18,13 +20,12 @@ WAKE = 0.1
 happened (``_WAIT_INTERVAL`` in psycopg 3.2 and 3.3); the last stretch is waited for here."""
 
 
-def bounded(
-    generator: Generator[Any, Any, T],
-    until: float,
-    expired: Callable[[], BaseException],
-    fileno: Callable[[], int] | None = None,
-) -> Generator[Any, Any, T]:
+class Bounded(Generator[Any, Any, T]):
     """The same generator, ended when its time is up.
+
+    An object and no generator function: a Ctrl-C that comes while it waits leaves the inner
+    generator as it was. psycopg then cancels the statement and drives the generator once more,
+    beginning with ``next``; from there on it is psycopg that bounds it.
 
     Args:
         generator: Yields what to wait for, together with a file number unless ``fileno`` is given.
@@ -32,20 +33,40 @@ def bounded(
         expired: Makes the exception to throw into it then.
         fileno: Tells the file number of a connection that is established.
     """
-    try:
-        request = next(generator)
+
+    def __init__(
+        self,
+        generator: Generator[Any, Any, T],
+        until: float,
+        expired: Callable[[], BaseException],
+        fileno: Callable[[], int] | None = None,
+    ) -> None:
+        """Nothing runs before the first ``next``."""
+        self._generator = generator
+        self._until = until
+        self._expired = expired
+        self._fileno = fileno
+        self._begun = False
+
+    def send(self, value: Any, /) -> Any:
+        """Go on until it asks for a wait that is not the last."""
+        if value is None and self._begun:
+            self._until = math.inf
+        self._begun = True
+        request = self._generator.send(value)
         while True:
-            left = until - time.monotonic()
+            left = self._until - time.monotonic()
             if left <= 0:
-                request = generator.throw(expired())
+                request = self._generator.throw(self._expired())
             elif left < WAKE:
-                number, wanted = request if fileno is None else (fileno(), request)
-                request = generator.send(_poll(number, wanted, left))
+                number, wanted = request if self._fileno is None else (self._fileno(), request)
+                request = self._generator.send(_poll(number, wanted, left))
             else:
-                request = generator.send((yield request))
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
+                return request
+
+    def throw(self, *error: Any) -> Any:
+        """Raise inside."""
+        return self._generator.throw(*error)
 
 
 def _poll(fileno: int, wanted: Wait, seconds: float) -> Ready:

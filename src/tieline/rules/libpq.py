@@ -16,7 +16,7 @@ import os
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from tieline.errors import ConnectTimeout, NameNotResolved, TielineError
 from tieline.failure import Kind, Phase
@@ -175,7 +175,7 @@ def native_error(ours: type[TielineError], message: str, pgconn: object = None) 
         message: As psycopg words it.
         pgconn: The libpq connection, or what is left of it.
     """
-    make: Callable[..., Exception] = native_class("psycopg", ours)
+    make = cast("Callable[..., Exception]", native_class("psycopg", ours))
     return make(message, pgconn=pgconn)
 
 
