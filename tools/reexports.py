@@ -41,7 +41,10 @@ class DropIn(NamedTuple):
 DROP_INS: Final = {
     "psycopg": DropIn(
         doc="psycopg 3, with connections that know what to do when the server fails.",
-        own={"tieline.psycopg._connection": ("Connection",)},
+        own={
+            "tieline.psycopg._connection": ("Connection",),
+            "tieline.psycopg._connection_aio": ("AsyncConnection",),
+        },
         lines=("connect = Connection.connect",),
         without=("connect", "crdb", "logger", "logging"),
         more={

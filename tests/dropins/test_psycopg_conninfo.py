@@ -265,8 +265,8 @@ def test_no_limit_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     from tieline.psycopg import _conninfo
 
     monkeypatch.setenv("PGCONNECT_TIMEOUT", "7")
-    assert _conninfo.connect_timeout(_conninfo.parse("", {"connect_timeout": 0})) == 0
-    assert _conninfo.connect_timeout(_conninfo.parse("", {})) == 7
+    assert _conninfo.plan("", {"connect_timeout": 0}).timeout == 0
+    assert _conninfo.plan("", {}).timeout == 7
 
 
 def test_a_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

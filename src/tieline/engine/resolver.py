@@ -10,6 +10,11 @@ import os
 import queue
 import socket
 import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAX_THREADS = 4
 """Threads at most. When a dead name server holds all of them, further callers wait in line, each
@@ -21,13 +26,13 @@ Addresses = list[str]
 class _Lookup:
     """One question, and room for its answer."""
 
-    def __init__(self, host: str, port: int | None) -> None:
+    def __init__(self, host: str, port: int | None, tell: Callable[[], object]) -> None:
         self.host = host
         self.port = port
         self.addresses: Addresses = []
         self.error: Exception | None = None
-        self.done = threading.Event()
         self.wanted = True
+        self.tell = tell
 
     def run(self) -> None:
         try:
@@ -38,6 +43,14 @@ class _Lookup:
             self.addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
         except Exception as error:  # noqa: BLE001 - raised again where the caller is
             self.error = error
+
+    def answer(self, timeout: float | None, *, given: bool) -> Addresses:
+        if not given:
+            self.wanted = False
+            raise TimeoutError(f"no answer from name resolution in {timeout:.3g} s")
+        if self.error is not None:
+            raise self.error
+        return self.addresses
 
 
 class Resolver:
@@ -63,7 +76,36 @@ class Resolver:
             UnicodeError: The name cannot be encoded.
             TimeoutError: No answer in time.
         """
-        lookup = _Lookup(host, port)
+        done = threading.Event()
+        lookup = self._ask(host, port, done.set)
+        return lookup.answer(timeout, given=done.wait(timeout))
+
+    async def resolve_async(self, host: str, port: int | None, timeout: float | None) -> Addresses:
+        """The same for asyncio: the event loop goes on meanwhile, and cancelling leaves at once."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        done = asyncio.Event()
+
+        def tell() -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(done.set)
+
+        lookup = self._ask(host, port, tell)
+        limit = asyncio.timeout(timeout)
+        try:
+            async with limit:
+                await done.wait()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        except BaseException:
+            lookup.wanted = False
+            raise
+        return lookup.answer(timeout, given=done.is_set())
+
+    def _ask(self, host: str, port: int | None, tell: Callable[[], object]) -> _Lookup:
+        lookup = _Lookup(host, port, tell)
         with self._lock:
             self._lookups.put(lookup)
             self._unanswered += 1
@@ -72,12 +114,7 @@ class Resolver:
                 name = f"tieline-resolver-{self._threads + 1}"
                 threading.Thread(target=self._answer, name=name, daemon=True).start()
                 self._threads += 1
-        if not lookup.done.wait(timeout):
-            lookup.wanted = False
-            raise TimeoutError(f"no answer from name resolution in {timeout:.3g} s")
-        if lookup.error is not None:
-            raise lookup.error
-        return lookup.addresses
+        return lookup
 
     def _answer(self) -> None:
         while True:
@@ -87,7 +124,7 @@ class Resolver:
             with self._lock:
                 self._unanswered -= 1
             # Last, so that whoever has the answer finds this thread free.
-            lookup.done.set()
+            lookup.tell()
 
 
 shared = Resolver()

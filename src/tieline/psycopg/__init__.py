@@ -6,7 +6,6 @@ from psycopg import NUMBER as NUMBER
 from psycopg import ROWID as ROWID
 from psycopg import STRING as STRING
 from psycopg import AsyncClientCursor as AsyncClientCursor
-from psycopg import AsyncConnection as AsyncConnection
 from psycopg import AsyncCopy as AsyncCopy
 from psycopg import AsyncCursor as AsyncCursor
 from psycopg import AsyncPipeline as AsyncPipeline
@@ -76,6 +75,7 @@ from psycopg import version as version
 from psycopg import waiting as waiting
 
 from tieline.psycopg._connection import Connection as Connection
+from tieline.psycopg._connection_aio import AsyncConnection as AsyncConnection
 
 connect = Connection.connect
 

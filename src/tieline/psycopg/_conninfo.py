@@ -6,7 +6,7 @@ import difflib
 import ipaddress
 import math
 import os
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from psycopg import conninfo as native
@@ -39,15 +39,45 @@ class Place(NamedTuple):
         endpoint: The endpoint.
         parameters: Override those of the conninfo.
         name: Host name still to be resolved; None when libpq needs no resolution.
+        turn: All places of a lower turn come first.
     """
 
     endpoint: Endpoint
     parameters: Mapping[str, str]
     name: str | None
+    turn: int = 0
 
 
-def parse(conninfo: str, arguments: Mapping[str, Any]) -> dict[str, str]:
-    """All parameters of a connection.
+class Plan(NamedTuple):
+    """What a conninfo, its keywords and the environment come to.
+
+    Attributes:
+        places: The places to try, in the order they are written.
+        timeout: Seconds for one attempt; 0 and less mean infinity; None where nothing says.
+        balanced: Whether hosts, and the addresses of one name, are to be tried in random order.
+        name: The endpoints, as the target is called where it has no other name.
+    """
+
+    places: tuple[Place, ...]
+    timeout: float | None
+    balanced: bool
+    name: str
+
+    def in_order(self, draw: Callable[[], float]) -> tuple[Place, ...]:
+        """The places in the order to try them.
+
+        Args:
+            draw: Source of randomness, for ``load_balance_hosts=random``.
+        """
+        if not self.balanced:
+            return self.places
+        # Two turns of the same hosts, for prefer-standby, keep one order.
+        turn = {place.endpoint: draw() for place in self.places}
+        return tuple(sorted(self.places, key=lambda place: (place.turn, turn[place.endpoint])))
+
+
+def plan(conninfo: str, arguments: Mapping[str, Any]) -> Plan:
+    """What to do for these parameters.
 
     Args:
         conninfo: A connection string or URL.
@@ -57,7 +87,34 @@ def parse(conninfo: str, arguments: Mapping[str, Any]) -> dict[str, str]:
         ConfigError: With every problem, and nothing of the conninfo. Also what psycopg raises for
             the first of them, as a rule a ``psycopg.ProgrammingError``.
     """
-    given = {name: str(value) for name, value in arguments.items() if value is not None}
+    given = tuple((name, str(value)) for name, value in arguments.items() if value is not None)
+    return _plan(conninfo, given, tuple(map(os.environ.get, _variables())))
+
+
+@lru_cache(maxsize=64)
+def _plan(
+    conninfo: str, given: tuple[tuple[str, str], ...], _environment: tuple[str | None, ...]
+) -> Plan:
+    """The same plan for the same words: an application uses the same few again and again."""
+    parameters = _parse(conninfo, dict(given))
+    places = tuple(_turns(parameters))
+    timeout = setting(parameters, "connect_timeout")
+    return Plan(
+        places,
+        None if timeout is None else float(timeout),
+        setting(parameters, "load_balance_hosts") == "random",
+        ",".join(dict.fromkeys(str(place.endpoint) for place in places)),
+    )
+
+
+@cache
+def _variables() -> tuple[str, ...]:
+    """The environment variables that a plan depends on."""
+    return tuple(variable for variable, _ in _definitions().values() if variable)
+
+
+def _parse(conninfo: str, given: dict[str, str]) -> dict[str, str]:
+    """All parameters of a connection, or every problem with them."""
     parameters: dict[str, str] = {}
     fault = ""
     try:
@@ -82,15 +139,6 @@ def parse(conninfo: str, arguments: Mapping[str, Any]) -> dict[str, str]:
     return parameters
 
 
-def connect_timeout(parameters: Mapping[str, str]) -> float | None:
-    """Seconds that the parameters or PGCONNECT_TIMEOUT give to one attempt; None if none do.
-
-    Zero and less mean infinity to libpq, and so they do here.
-    """
-    value = setting(parameters, "connect_timeout")
-    return None if value is None else float(value)
-
-
 def setting(parameters: Mapping[str, str], name: str) -> str | None:
     """A parameter, or what its environment variable says; None without either."""
     if name in parameters:
@@ -100,35 +148,20 @@ def setting(parameters: Mapping[str, str], name: str) -> str | None:
     return os.environ.get(variable) if variable else None
 
 
-def places(parameters: Mapping[str, str], draw: Callable[[], float]) -> list[Place]:
-    """The places to try, in order.
-
-    Args:
-        parameters: As `parse` returns them.
-        draw: Source of randomness, for ``load_balance_hosts=random``.
-    """
+def _turns(parameters: Mapping[str, str]) -> Iterator[Place]:
     service = setting(parameters, "service")
     if service and not (parameters.get("host") or parameters.get("hostaddr")):
         # libpq alone reads the service file; it resolves the name, too.
-        return [Place(Endpoint(SCHEME, f"service={service}", None), {}, None)]
-    found = list(_places(parameters))
-    if is_balanced(parameters):
-        found.sort(key=lambda _: draw())
-    if setting(parameters, "target_session_attrs") == "prefer-standby":
-        # As libpq does it: a standby anywhere first, then whatever there is.
-        standby = {"target_session_attrs": "standby"}
-        anything = {"target_session_attrs": "any"}
-        return [
-            place._replace(parameters={**place.parameters, **wanted})
-            for wanted in (standby, anything)
-            for place in found
-        ]
-    return found
-
-
-def is_balanced(parameters: Mapping[str, str]) -> bool:
-    """Whether hosts, and the addresses of one name, are to be tried in random order."""
-    return setting(parameters, "load_balance_hosts") == "random"
+        yield Place(Endpoint(SCHEME, f"service={service}", None), {}, None)
+        return
+    if setting(parameters, "target_session_attrs") != "prefer-standby":
+        yield from _places(parameters)
+        return
+    # As libpq does it: a standby anywhere first, then whatever there is.
+    for turn, wanted in enumerate(("standby", "any")):
+        for place in _places(parameters):
+            role = {"target_session_attrs": wanted}
+            yield place._replace(parameters={**place.parameters, **role}, turn=turn)
 
 
 def _places(parameters: Mapping[str, str]) -> Iterator[Place]:

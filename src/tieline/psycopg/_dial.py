@@ -1,4 +1,4 @@
-"""One logical connect: where to, how long, how often; the native call is an argument."""
+"""One logical connect: where to, how long, how often. What it takes to wait is in its drivers."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import psycopg
 
+from tieline.engine import addresses, simulation
 from tieline.engine import clock as clock_module
-from tieline.engine import resolver, simulation
 from tieline.engine.context import surrounding_guard, time_limit
-from tieline.engine.sync import drive
 from tieline.engine.target import target_state
 from tieline.failure import Phase
 from tieline.policy.call import Call
 from tieline.policy.defaults import DEFAULTS
 from tieline.policy.outcome import EFFECTS
-from tieline.psycopg import _conninfo
+from tieline.psycopg._conninfo import plan
 from tieline.rules import system
 from tieline.rules.classes import CLASSES
 from tieline.rules.libpq import Evidence, classify_connect, native_error, unresolved
 from tieline.rules.phrases import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tieline.failure import Failure
     from tieline.policy.decision import Proceed
     from tieline.policy.policy import Policy
+    from tieline.psycopg._conninfo import Place
 
-C = TypeVar("C")
+N_co = TypeVar("N_co", covariant=True)
 
 
 class Startup:
@@ -67,7 +67,7 @@ def warn_of_shape() -> None:
     )
 
 
-class Dial(Generic[C]):
+class Dial(Generic[N_co]):
     """Everything that one call of ``connect`` needs to know.
 
     Args:
@@ -84,7 +84,7 @@ class Dial(Generic[C]):
 
     def __init__(
         self,
-        native: Callable[..., C],
+        native: Callable[..., N_co],
         conninfo: str,
         arguments: Mapping[str, Any],
         options: Mapping[str, Any],
@@ -93,91 +93,83 @@ class Dial(Generic[C]):
         policy: Policy | None,
     ) -> None:
         """Read the parameters; nothing is sent."""
-        parameters = _conninfo.parse(conninfo, arguments)
+        found = plan(conninfo, arguments)
+        self._policy = policy or DEFAULTS["psycopg"]
+        if found.timeout is not None:
+            timeout = found.timeout if found.timeout > 0 else None
+            self._policy = self._policy.with_attempt_timeout(timeout)
         self._native = native
         self._conninfo = conninfo
         self._keywords = {**options, **arguments}
-        self._places = _conninfo.places(parameters, clock_module.active.draw)
-        self._policy = policy or DEFAULTS["psycopg"]
-        timeout = _conninfo.connect_timeout(parameters)
-        if timeout is not None:
-            self._policy = self._policy.with_attempt_timeout(timeout if timeout > 0 else None)
-        self._balanced = _conninfo.is_balanced(parameters)
+        self._places = found.in_order(clock_module.active.draw)
+        self._balanced = found.balanced
         self._failure: Failure | None = None
-        names = dict.fromkeys(str(place.endpoint) for place in self._places)
-        self._state = target_state(target or ",".join(names), self._policy)
+        self.state = target_state(target or found.name, self._policy)
 
-    def connect(self) -> C:
-        """Connect as the policy says.
-
-        Raises:
-            TielineError: One of its classes, which is a ``psycopg.OperationalError`` too.
-        """
+    def call(self) -> Call:
+        """The state machine of this connect. It is safe to repeat: nothing is requested yet."""
         outer = surrounding_guard()
-        call = Call(
-            self._state.name,
+        return Call(
+            self.state.name,
             self._policy,
-            [self._state.lane(place.endpoint) for place in self._places],
-            self._state.budget,
+            [self.state.lane(place.endpoint) for place in self._places],
+            self.state.budget,
             started=clock_module.active.now(),
             deadline=time_limit(),
             idempotent=True,
             outer_repeats=None if outer is None else outer.may_repeat,
         )
-        decision = self._state.step(call, call.start)
-        return drive(self._state, call, decision, self._attempt, self._classify, client="psycopg")
 
-    def _attempt(self, proceed: Proceed) -> C:
-        """Try one endpoint: all its addresses, which share the time."""
+    def begin(self, proceed: Proceed) -> tuple[Place, float | None]:
+        """The place to try, and until when, in ``time.monotonic()`` seconds."""
         self._failure = simulation.next_failure("psycopg")
         if self._failure is not None:
             raise native_error(
                 CLASSES[self._failure.phase, self._failure.kind],
                 f"simulated: {describe(self._failure, proceed.endpoint)}",
             )
-        place = self._places[proceed.lane]
         until = None if proceed.timeout is None else time.monotonic() + proceed.timeout
-        if place.name is None:
-            return self._connect(place.parameters, until)
-        addresses = self._resolve(place.name, proceed)
-        for left in range(len(addresses), 0, -1):
-            address = addresses[-left]
+        return self._places[proceed.lane], until
+
+    def shares(
+        self, place: Place, found: Sequence[str], until: float | None
+    ) -> Iterator[tuple[str, float | None, bool]]:
+        """Each address of a name, until when to try it, and whether it is the last.
+
+        What is left of the time is shared among those that are left, so that a dead one costs
+        its share and no more.
+        """
+        ordered = addresses.in_order(place.name or "", place.endpoint.port, found)
+        if self._balanced:
+            ordered.sort(key=lambda _: clock_module.active.draw())
+        for left in range(len(ordered), 0, -1):
             now = time.monotonic()
             share = None if until is None else now + (until - now) / left
-            try:
-                return self._connect({**place.parameters, "hostaddr": address}, share)
-            except Exception as error:
-                failure = self._classify(error)
-                if left == 1 or failure is None or not EFFECTS[failure.kind].elsewhere:
-                    raise
-        raise AssertionError("a name that resolves has addresses")
+            yield ordered[-left], share, left == 1
 
-    def _resolve(self, name: str, proceed: Proceed) -> list[str]:
-        port = None if proceed.endpoint is None else proceed.endpoint.port
-        try:
-            addresses = resolver.shared.resolve(name, port, proceed.timeout)
-        except Exception as error:
-            self._failure = system.classify(error, Phase.RESOLVE)
-            native = unresolved(name, error)
-            if native is error:
-                raise
-            raise native from error
-        if self._balanced:
-            addresses = sorted(addresses, key=lambda _: clock_module.active.draw())
-        return addresses
+    def native(self, parameters: Mapping[str, str]) -> N_co:
+        """What the client's own ``connect`` returns."""
+        return self._native(self._conninfo, **{**self._keywords, **parameters})
 
-    def _connect(self, parameters: Mapping[str, str], until: float | None) -> C:
-        startup = Startup(until)
-        token = startup_var.set(startup)
-        try:
-            return self._native(self._conninfo, **{**self._keywords, **parameters})
-        except Exception as error:
-            self._failure = classify_connect(error, startup.evidence)
-            if self._failure is not None and not startup.entered:
-                warn_of_shape()
-            raise
-        finally:
-            startup_var.reset(token)
+    def answered(self, place: Place, address: str) -> None:
+        """An address of a name answered."""
+        addresses.remember(place.name or "", place.endpoint.port, address)
 
-    def _classify(self, _error: Exception) -> Failure | None:
+    def not_resolved(self, place: Place, error: Exception) -> Exception:
+        """What the client raises when a name does not resolve."""
+        self._failure = system.classify(error, Phase.RESOLVE)
+        return unresolved(place.name or "", error)
+
+    def not_connected(self, error: Exception, startup: Startup) -> None:
+        """Remember what a native attempt failed of."""
+        self._failure = classify_connect(error, startup.evidence)
+        if self._failure is not None and not startup.entered:
+            warn_of_shape()
+
+    def goes_on(self) -> bool:
+        """Whether another address may do better."""
+        return self._failure is not None and EFFECTS[self._failure.kind].elsewhere
+
+    def classify(self, _error: Exception) -> Failure | None:
+        """What the last attempt failed of."""
         return self._failure

@@ -20,6 +20,7 @@ from psycopg.errors import finish_pgconn
 from psycopg.waiting import Wait
 
 from tieline.errors import ConnectFailed
+from tieline.psycopg._wait import is_writable
 from tieline.rules.libpq import native_error
 
 if TYPE_CHECKING:
@@ -52,13 +53,17 @@ def start(conninfo: str, evidence: Evidence) -> PQGenConn[PGconn]:
         raise _failed("connection is bad", connection, evidence)
     _show_code(connection, evidence)
     copy: socket.socket | None = None
+    status = connection.status
     try:
-        while not (yield connection.socket, Wait.W):
-            pass
+        if not is_writable(connection.socket):
+            while not (yield connection.socket, Wait.W):
+                pass
         while True:
-            evidence.status = pq.ConnStatus(connection.status).name
+            status = connection.status
             evidence.tls = connection.ssl_in_use
-            copy = _duplicate(connection.socket, copy)
+            if status == pq.ConnStatus.STARTED:
+                # The first socket, or another: libpq begins anew to try without TLS.
+                copy = _duplicate(connection.socket, copy)
             polled = connection.connect_poll()
             if polled == pq.PollingStatus.OK:
                 break
@@ -69,6 +74,7 @@ def start(conninfo: str, evidence: Evidence) -> PQGenConn[PGconn]:
             while not (yield connection.socket, wanted):
                 pass
     finally:
+        evidence.status = pq.ConnStatus(status).name
         if copy is not None:
             copy.close()
     _hide_code(connection)
@@ -83,12 +89,10 @@ def _failed(prefix: str, connection: PGconn, evidence: Evidence) -> Exception:
 
 
 def _duplicate(fileno: int, previous: socket.socket | None) -> socket.socket | None:
-    """A second handle of libpq's socket, which outlives libpq's own; anew when that changed."""
+    """A second handle of libpq's socket, which outlives libpq's own, in place of an older one."""
+    if previous is not None:
+        previous.close()
     try:
-        if previous is not None and os.path.sameopenfile(fileno, previous.fileno()):
-            return previous
-        if previous is not None:
-            previous.close()
         return socket.socket(fileno=os.dup(fileno))
     except OSError:
         return None

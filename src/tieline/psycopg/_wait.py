@@ -32,6 +32,7 @@ class Bounded(Generator[Any, Any, T]):
         until: The end, in ``time.monotonic()`` seconds.
         expired: Makes the exception to throw into it then.
         fileno: Tells the file number of a connection that is established.
+        blocking: Whether the last stretch may be waited for here; on an event loop it must not.
     """
 
     def __init__(
@@ -40,8 +41,11 @@ class Bounded(Generator[Any, Any, T]):
         until: float,
         expired: Callable[[], BaseException],
         fileno: Callable[[], int] | None = None,
+        *,
+        blocking: bool = True,
     ) -> None:
         """Nothing runs before the first ``next``."""
+        self._blocking = blocking
         self._generator = generator
         self._until = until
         self._expired = expired
@@ -58,15 +62,27 @@ class Bounded(Generator[Any, Any, T]):
             left = self._until - time.monotonic()
             if left <= 0:
                 request = self._generator.throw(self._expired())
-            elif left < WAKE:
+            elif self._blocking and left < WAKE:
                 number, wanted = request if self._fileno is None else (self._fileno(), request)
                 request = self._generator.send(_poll(number, wanted, left))
             else:
                 return request
 
+    def interval(self) -> float:
+        """Seconds after which to be resumed, so that one of the times is the end."""
+        left = max(0.001, self._until - time.monotonic())
+        return left / math.ceil(left / WAKE)
+
     def throw(self, *error: Any) -> Any:
         """Raise inside."""
         return self._generator.throw(*error)
+
+
+def is_writable(fileno: int) -> bool:
+    """Whether a connection attempt is over, one way or the other."""
+    poll = select.poll()
+    poll.register(fileno, select.POLLOUT)
+    return bool(poll.poll(0))
 
 
 def _poll(fileno: int, wanted: Wait, seconds: float) -> Ready:
