@@ -29,6 +29,15 @@ MAX_PORT: Final = 65535
 _LISTS: Final = ("host", "hostaddr", "port")
 """Parameters that hold a list, with an item for each host."""
 
+_INHERITED: Final = (
+    *_LISTS,
+    "connect_timeout",
+    "load_balance_hosts",
+    "service",
+    "target_session_attrs",
+)
+"""Parameters that decide where to go and how long it may take."""
+
 _HIDDEN: Final = "(not shown, it may hold a password)"
 
 
@@ -110,7 +119,8 @@ def _plan(
 @cache
 def _variables() -> tuple[str, ...]:
     """The environment variables that a plan depends on."""
-    return tuple(variable for variable, _ in _definitions().values() if variable)
+    definitions = _definitions()
+    return tuple(definitions[name][0] for name in _INHERITED if name in definitions)
 
 
 def _parse(conninfo: str, given: dict[str, str]) -> dict[str, str]:
