@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 # There is no unique key on purpose: a row that is written twice has to show.
 TABLE = "CREATE TABLE orders (side text NOT NULL, id integer NOT NULL)"
+INSERT = "INSERT INTO orders (side, id) VALUES (%s, %s)"
 
 
 def place_order(
@@ -29,4 +30,16 @@ def place_order(
         order: Its id, unique on its side.
     """
     with client.connect(**connect, **options) as connection:
-        connection.execute("INSERT INTO orders (side, id) VALUES (%s, %s)", (side, order))
+        connection.execute(INSERT, (side, order))
+
+
+async def place_order_async(
+    client: ModuleType,
+    connect: Mapping[str, Any],
+    options: Mapping[str, Any],
+    side: str,
+    order: int,
+) -> None:
+    """The same on an event loop."""
+    async with await client.AsyncConnection.connect(**connect, **options) as connection:
+        await connection.execute(INSERT, (side, order))

@@ -1,17 +1,17 @@
-"""The comparison: both sides, the script of the outages, and the count at the end."""
+"""The comparison: all sides, the script of the outages, and the count at the end."""
 
 from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
 
 from demo import app
 from demo.audit import audit
 from demo.heard import Heard
-from demo.load import Load, Side
+from demo.load import Load, LoopSide, ThreadSide
 from demo.outage import Stage
 from demo.report import conclude, introduction
 from demo.result import Result, SideResult
@@ -20,18 +20,19 @@ from demo.watch import Watch
 from tieline import psycopg as tieline_psycopg
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from types import ModuleType
+    from collections.abc import Callable
 
     from demo.console import Console
+    from demo.load import Side
     from demo.outage import Script
     from integration.postgres import PostgresService
+    from tieline import Policy
 
-_TARGET: Final = "orders-db"
+T = TypeVar("T")
 
 
 def compare(console: Console, server: PostgresService, script: Script, rate: float) -> int:
-    """Run both sides, and print everything.
+    """Run all sides, and print everything.
 
     Args:
         console: Where to.
@@ -49,41 +50,47 @@ def compare(console: Console, server: PostgresService, script: Script, rate: flo
     with psycopg.connect(server.conninfo) as connection:
         connection.execute(app.TABLE)
     introduction(console, script, rate, settings)
-    options = {"target": _TARGET, "policy": settings}
     assert settings.call_timeout is not None
-    with Heard(_TARGET) as heard:
-        plain = _side("psycopg", psycopg, server, {})
-        ours = _side("tieline", tieline_psycopg, server, options, heard)
+    with Heard("orders-db") as heard, Heard("orders-db-aio") as heard_async:
+        sides = (
+            ThreadSide("psycopg", partial(app.place_order, psycopg, server.params, {}, "psycopg")),
+            ThreadSide(
+                "tieline", _ours(app.place_order, server, settings, "tieline", heard), heard
+            ),
+            LoopSide(
+                "asyncio",
+                _ours(app.place_order_async, server, settings, "asyncio", heard_async),
+                heard_async,
+            ),
+        )
         stage = Stage(server)
-        watch = Watch(console, stage, (plain, ours))
-        with Load((plain, ours), rate):
+        watch = Watch(console, stage, sides)
+        with Load(sides, rate):
             stage.perform(script, watch.frame)
-        for side in (plain, ours):
+        for side in sides:
             side.finish(settings.call_timeout + 1)
         watch.frame()
     with psycopg.connect(server.conninfo) as connection:
-        plain_row, our_row = (_row(connection, side) for side in (plain, ours))
+        plain, *ours = (_row(connection, side) for side in sides)
     restart, outage = stage.outages
     result = Result(
-        plain=plain_row,
-        ours=our_row,
+        plain=plain,
+        ours=tuple(ours),
         restart=restart,
         outage=outage,
         call_timeout=settings.call_timeout,
         back_within=back_within(rate),
-        leaked=_leaks(our_row, console.secrets),
+        leaked=any(_leaks(side, console.secrets) for side in ours),
     )
     return conclude(console, result)
 
 
-def _side(
-    name: str,
-    client: ModuleType,
-    server: PostgresService,
-    options: Mapping[str, object],
-    heard: Heard | None = None,
-) -> Side:
-    return Side(name, partial(app.place_order, client, server.params, options, name), heard)
+def _ours(
+    act: Callable[..., T], server: PostgresService, policy: Policy, name: str, heard: Heard
+) -> Callable[[int], T]:
+    """The app on tieline; a target of its own keeps the sides' breakers apart."""
+    options = {"target": heard.target, "policy": policy}
+    return partial(act, tieline_psycopg, server.params, options, name)
 
 
 def _row(connection: psycopg.Connection, side: Side) -> SideResult:

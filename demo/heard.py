@@ -23,6 +23,7 @@ class Heard:
         target: Its name.
 
     Attributes:
+        target: Its name.
         failed: Attempts that failed so far.
         refused: Those among them that nobody accepted.
         breaker: State of the circuit breaker.
@@ -33,13 +34,13 @@ class Heard:
         self.failed = 0
         self.refused = 0
         self.breaker = "closed"
-        self._target = target
+        self.target = target
         # Events come on the threads of the calls, and several may fail at once.
         self._lock = threading.Lock()
 
     def on_event(self, event: Event) -> None:
         """Count one event."""
-        if event.target != self._target:
+        if event.target != self.target:
             return
         with self._lock:
             if isinstance(event, AttemptFailed):

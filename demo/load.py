@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from demo.heard import Heard
 
@@ -43,15 +45,13 @@ class Call:
         return self.started <= end and self.ended >= begin
 
 
-class Side:
-    """One of the two apps that are compared.
+class Side(ABC):
+    """One of the apps that are compared.
 
-    Each call has a thread of its own, as in a server with a thread a request: a slow call delays
-    no other, so both sides get the same calls at the same instants.
+    A slow call delays no other, so all sides get the same calls at the same instants.
 
     Args:
         name: How it is called in the output and in the database.
-        act: Makes the call of that number, and raises what its caller would get.
         heard: What the client tells of its attempts; None for one that tells nothing.
 
     Attributes:
@@ -59,13 +59,12 @@ class Side:
         most_waiting: How many calls were under way at once, at most.
     """
 
-    def __init__(self, name: str, act: Callable[[int], None], heard: Heard | None = None) -> None:
+    def __init__(self, name: str, heard: Heard | None) -> None:
         """No calls yet."""
         self.name = name
         self.heard = heard
         self.calls: list[Call] = []
         self.most_waiting = 0
-        self._act = act
         self._running: dict[int, float] = {}
 
     @property
@@ -77,8 +76,11 @@ class Side:
         """Begin a call and do not wait for it."""
         self._running[number] = time.monotonic()
         self.most_waiting = max(self.most_waiting, self.waiting)
-        # A daemon: a call that hangs must not keep the demo from ending.
-        threading.Thread(target=self._call, args=(number,), daemon=True).start()
+        self._begin(number)
+
+    @abstractmethod
+    def _begin(self, number: int) -> None:
+        """Make the call of that number elsewhere, and record how it ended."""
 
     def finish(self, grace: float) -> None:
         """Wait for the calls under way; those that take longer are recorded as unfinished.
@@ -92,6 +94,32 @@ class Side:
         for number in list(self._running):
             self._record(number, UnfinishedError("it did not end"))
 
+    def _record(self, number: int, error: Exception | None) -> None:
+        ended = time.monotonic()
+        # Popping decides between `finish` and a call that ends just then.
+        started = self._running.pop(number, None)
+        if started is not None:
+            self.calls.append(Call(number, started, ended, error))
+
+
+class ThreadSide(Side):
+    """Each call has a thread of its own, as in a server with a thread a request.
+
+    Args:
+        name: How it is called.
+        act: Makes the call of that number, and raises what its caller would get.
+        heard: What the client tells of its attempts; None for one that tells nothing.
+    """
+
+    def __init__(self, name: str, act: Callable[[int], None], heard: Heard | None = None) -> None:
+        """No calls yet."""
+        super().__init__(name, heard)
+        self._act = act
+
+    def _begin(self, number: int) -> None:
+        # A daemon: a call that hangs must not keep the demo from ending.
+        threading.Thread(target=self._call, args=(number,), daemon=True).start()
+
     def _call(self, number: int) -> None:
         error: Exception | None = None
         try:
@@ -100,12 +128,35 @@ class Side:
             error = raised
         self._record(number, error)
 
-    def _record(self, number: int, error: Exception | None) -> None:
-        ended = time.monotonic()
-        # Popping decides between `finish` and a call that ends just then.
-        started = self._running.pop(number, None)
-        if started is not None:
-            self.calls.append(Call(number, started, ended, error))
+
+class LoopSide(Side):
+    """All calls are tasks on one event loop.
+
+    Args:
+        name: How it is called.
+        act: Makes the call of that number, and raises what its caller would get.
+        heard: What the client tells of its attempts; None for one that tells nothing.
+    """
+
+    def __init__(
+        self, name: str, act: Callable[[int], Awaitable[None]], heard: Heard | None = None
+    ) -> None:
+        """No calls yet; the loop runs for as long as the process."""
+        super().__init__(name, heard)
+        self._act = act
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+
+    def _begin(self, number: int) -> None:
+        asyncio.run_coroutine_threadsafe(self._call(number), self._loop)
+
+    async def _call(self, number: int) -> None:
+        error: Exception | None = None
+        try:
+            await self._act(number)
+        except Exception as raised:  # noqa: BLE001 - whatever the caller gets is what is compared
+            error = raised
+        self._record(number, error)
 
 
 class Load:

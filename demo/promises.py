@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from demo.load import Call
     from demo.outage import Outage
-    from demo.result import Result
+    from demo.result import Result, SideResult
 
 
 def broken(result: Result) -> Iterator[str]:
@@ -22,7 +22,13 @@ def broken(result: Result) -> Iterator[str]:
     Args:
         result: What happened.
     """
-    ours = result.ours
+    for side in result.ours:
+        yield from (f"{side.name}: {sentence}" for sentence in _broken(side, result))
+    if result.leaked:
+        yield "a password was printed, or stood in an error"
+
+
+def _broken(ours: SideResult, result: Result) -> Iterator[str]:
     if ours.audit.lost:
         yield f"rows lost: {len(ours.audit.lost)} answered and not in the database"
     if ours.audit.twice:
@@ -45,8 +51,6 @@ def broken(result: Result) -> Iterator[str]:
     if wrong:
         error = wrong[0].error
         yield f"errors of the wrong class: {len(wrong)}, the first {type(error).__name__}: {error}"
-    if result.leaked:
-        yield "a password was printed, or stood in an error"
 
 
 def _names_the_cause(call: Call, result: Result) -> bool:

@@ -38,9 +38,10 @@ def introduction(console: Console, script: Script, rate: float, policy: Policy) 
     before, between, _ = script.up
     _paragraph(
         console,
-        f"One app, twice, against one PostgreSQL: {rate:g} calls a second each, at the same "
+        f"One app, three times, against one PostgreSQL: {rate:g} calls a second each, at the same "
         "instants. A call connects, inserts a row with an id of its own, commits and closes. "
-        "The two differ in the import and in policy= alone:",
+        "The first two, a thread a call, differ in the import and in policy= alone; the third is "
+        "the second on an event loop:",
     )
     console.print(
         "\n  psycopg  import psycopg               what it raises, the caller gets"
@@ -48,7 +49,8 @@ def introduction(console: Console, script: Script, rate: float, policy: Policy) 
         f"call_timeout {policy.call_timeout:g} s; tries again after"
         f"\n{'':40}up to {policy.backoff.max:g} s; the breaker opens at"
         f"\n{'':40}{breaker.failures} failures in a row, for"
-        f"\n{'':40}{breaker.open_for:g} to {breaker.open_max:g} s\n"
+        f"\n{'':40}{breaker.open_for:g} to {breaker.open_max:g} s"
+        "\n  asyncio  the same, AsyncConnection   the same\n"
     )
     _paragraph(
         console,
@@ -72,7 +74,7 @@ def conclude(console: Console, result: Result) -> int:
     """
     console.print()
     console.print(_HEADINGS)
-    for side in (result.plain, result.ours):
+    for side in result.sides:
         console.print(_row(side, result))
     _paragraph(
         console,
@@ -82,7 +84,7 @@ def conclude(console: Console, result: Result) -> int:
     )
     console.print()
     for name, outage in zip(("restart", "outage"), result.outages, strict=True):
-        for side in (result.plain, result.ours):
+        for side in result.sides:
             _paragraph(
                 console, f"  {side.name}, {name}: {_story(side, outage, result.back_within)}"
             )
@@ -154,21 +156,22 @@ def _time(seconds: float) -> str:
 
 def _ambiguous(result: Result) -> str:
     """What became of COMMITs without an answer."""
-    unknown, stored = result.ours.audit.unknown, result.ours.audit.stored
+    unknown = sum(len(side.audit.unknown) for side in result.ours)
+    stored = sum(len(side.audit.unknown & side.audit.stored) for side in result.ours)
     return (
         "A COMMIT whose answer never came is looked up by its id when the server is back; it "
         "counts as failed, and as neither lost nor written twice. This time: tieline raised "
-        f"OutcomeUnknown {len(unknown)} times, and {len(unknown & stored)} of these rows are "
+        f"OutcomeUnknown {unknown} times, and {stored} of these rows are "
         f"stored; psycopg failed {len(result.plain.audit.stored)} calls whose rows are stored, "
         "with an error that does not say so."
     )
 
 
 def _handlers(console: Console, result: Result) -> None:
-    """Show what the two callers got whose calls began together."""
+    """Show what two callers got whose calls began together."""
     console.print("\nWhat your handler saw, for calls that began at the same instant:")
     plain = {call.number: call for call in result.plain.calls}
-    ours = {call.number: call for call in result.ours.calls}
+    ours = {call.number: call for call in result.ours[0].calls}
     for number in _telling(result):
         console.print(f"\n  call {number}")
         for name, call in (("psycopg", plain.get(number)), ("tieline", ours.get(number))):
@@ -179,7 +182,7 @@ def _handlers(console: Console, result: Result) -> None:
 def _telling(result: Result) -> list[int]:
     """The first call that psycopg failed, and the first of each class that tieline raised."""
     first: dict[str, int] = {}
-    for call in (*result.plain.failures[:1], *result.ours.failures):
+    for call in (*result.plain.failures[:1], *result.ours[0].failures):
         kind = type(call.error).__name__
         first.setdefault(kind, call.number)
     return sorted(set(first.values()))

@@ -58,7 +58,7 @@ class Result:
 
     Attributes:
         plain: The app on the plain client.
-        ours: The app on tieline.
+        ours: The app on tieline: in threads, and on asyncio.
         restart: The short outage.
         outage: The long one.
         call_timeout: Seconds that a call of ours may take.
@@ -67,12 +67,17 @@ class Result:
     """
 
     plain: SideResult
-    ours: SideResult
+    ours: tuple[SideResult, ...]
     restart: Outage
     outage: Outage
     call_timeout: float
     back_within: float
     leaked: bool
+
+    @property
+    def sides(self) -> tuple[SideResult, ...]:
+        """All of them."""
+        return self.plain, *self.ours
 
     @property
     def outages(self) -> tuple[Outage, Outage]:

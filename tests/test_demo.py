@@ -21,7 +21,7 @@ import tieline
 from demo import __main__ as command
 from demo.audit import Audit
 from demo.console import Console, Span
-from demo.load import Call, Side
+from demo.load import Call, ThreadSide
 from demo.outage import Outage
 from demo.promises import broken
 from demo.report import conclude
@@ -55,7 +55,10 @@ def result(*more: Call, audit: Audit | None = None, leaked: bool = False) -> Res
     failed = Call(3, 20.5, 20.5, psycopg.OperationalError("connection failed"))
     return Result(
         plain=SideResult("psycopg", (calls[0], failed), 1, Audit()),
-        ours=SideResult("tieline", (*calls, *more), 2, audit or Audit()),
+        ours=(
+            SideResult("tieline", (*calls, *more), 2, audit or Audit()),
+            SideResult("asyncio", calls, 2, Audit()),
+        ),
         restart=RESTART,
         outage=OUTAGE,
         call_timeout=5.0,
@@ -67,8 +70,9 @@ def result(*more: Call, audit: Audit | None = None, leaked: bool = False) -> Res
 def without(*numbers: int) -> Result:
     """A run in which every promise held, but for calls that were never made."""
     good = result()
-    kept = tuple(call for call in good.ours.calls if call.number not in numbers)
-    return dataclasses.replace(good, ours=dataclasses.replace(good.ours, calls=kept))
+    first, *rest = good.ours
+    kept = tuple(call for call in first.calls if call.number not in numbers)
+    return dataclasses.replace(good, ours=(dataclasses.replace(first, calls=kept), *rest))
 
 
 def row(name: str, output: str) -> tuple[str, ...]:
@@ -109,14 +113,15 @@ def test_holds_its_promises_against_a_real_server(demo):
     assert "\x1b" not in output
     rows = {
         name: [float(number.removesuffix(" s")) for number in row(name, output)]
-        for name in ("psycopg", "tieline")
+        for name in ("psycopg", "tieline", "asyncio")
     }
-    calls, answered, failed, _, longest, restart, outage, lost, twice = rows["tieline"]
-    assert calls == answered + failed == rows["psycopg"][0] > 100
-    assert (lost, twice) == (0, 0)
-    assert longest <= 5
-    assert restart <= 2
-    assert outage <= 2
+    for name in ("tieline", "asyncio"):
+        calls, answered, failed, _, longest, restart, outage, lost, twice = rows[name]
+        assert calls == answered + failed == rows["psycopg"][0] > 100
+        assert (lost, twice) == (0, 0)
+        assert longest <= 5
+        assert restart <= 2
+        assert outage <= 2
     assert rows["psycopg"][2] > 30
 
 
@@ -161,7 +166,7 @@ def test_a_lost_row_fails_the_run():
     stream = io.StringIO()
     assert conclude(Console(stream), result(audit=Audit(lost=frozenset({1})))) == 1
     last = stream.getvalue().splitlines()[-1]
-    assert last == "BROKEN: rows lost: 1 answered and not in the database"
+    assert last == "BROKEN: tieline: rows lost: 1 answered and not in the database"
     assert row("tieline", stream.getvalue())[7] == "1"
 
 
@@ -193,7 +198,8 @@ def test_a_lost_row_fails_the_run():
 )
 def test_each_broken_promise_is_named(forged, sentence):
     """A result that breaks one promise yields one sentence, the one for that promise."""
-    assert list(broken(forged)) == [sentence]
+    blamed = sentence if forged.leaked else f"tieline: {sentence}"
+    assert list(broken(forged)) == [blamed]
 
 
 def test_an_unknown_outcome_is_neither_lost_nor_written_twice():
@@ -264,7 +270,7 @@ def test_a_dumb_terminal_gets_plain_lines(monkeypatch):
 def test_a_call_that_hangs_is_recorded():
     """A call that does not end counts as failed after as long as was waited for it."""
     never = threading.Event()
-    side = Side("psycopg", lambda _number: never.wait())
+    side = ThreadSide("psycopg", lambda _number: never.wait())
     side.launch(7)
     side.finish(0)
     never.set()
