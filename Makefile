@@ -16,13 +16,16 @@ PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test lint types bench clean help
+.PHONY: demo test soak lint types bench clean help
 
 demo: $(VENV)/.demo ## show it at work against real servers that die and come back
 	@$(BIN)/python -m demo $(ARGS)
 
 test: $(VENV)/.test ## run the tests: tests/ and integration/
 	@$(BIN)/python -m pytest $(ARGS)
+
+soak: $(VENV)/.test ## run the property tests on 10,000 examples each
+	@TIELINE_SOAK=1 $(BIN)/python -m pytest -m property tests $(ARGS)
 
 lint: $(VENV)/.lint ## check style, formatting and the direction of imports
 	@$(BIN)/ruff check

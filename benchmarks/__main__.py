@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import platform
 
 import click
 
 from benchmarks import engine
-from benchmarks.measure import least_nanoseconds
+from benchmarks.measure import least_nanoseconds, least_nanoseconds_async
 from benchmarks.postgres import ratios
 
 
@@ -26,9 +27,23 @@ def main(rounds: int, pairs: int) -> None:
         click.echo(f"\n{title}")
         for name, nanoseconds in least_nanoseconds(dict(rows), rounds).items():
             click.echo(f"  {nanoseconds:10,.0f}  {name}")
+    for title, async_rows in (
+        ("healthy call of a coroutine function, least ns", engine.healthy_async()),
+        ("breaker open, reject and catch, coroutine function, least ns", engine.rejecting_async()),
+    ):
+        click.echo(f"\n{title}")
+        found = asyncio.run(least_nanoseconds_async(dict(async_rows), rounds))
+        for name, nanoseconds in found.items():
+            click.echo(f"  {nanoseconds:10,.0f}  {name}")
+    click.echo("\n8 threads sharing one target, calls of 2 ms: wall over the wall of one thread")
+    for name, ratio in engine.walls():
+        click.echo(f"  {ratio:10.2f}  {name}")
+    click.echo("\n16 callers at half-open: how many reach the server")
+    for name, count in engine.probes():
+        click.echo(f"  {count:10}  {name}")
     click.echo("\nreal calls, tieline.psycopg over psycopg, median ratio in each of 5 rounds")
-    for name, found in ratios(5, pairs):
-        click.echo(f"  {' '.join(f'{ratio:.3f}' for ratio in found)}  {name}")
+    for name, medians in ratios(5, pairs):
+        click.echo(f"  {' '.join(f'{ratio:.3f}' for ratio in medians)}  {name}")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def stock(article: str) -> str:
 
 with ManualClock(), simulate(psycopg, tieline.Refused):
     print(stock("lamp"))  # refused four times, with waits that take no time here
-    print(stock("lamp"))  # a fifth refusal opens the circuit breaker
+    print(stock("lamp"))  # a fifth refusal opens the circuit breaker, which ends it
     print(stock("lamp"))  # not even tried
 
 reset_targets()  # the breaker would go on being open

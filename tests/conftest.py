@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 from tieline.testing import reset_targets
 
@@ -21,10 +21,17 @@ SOAK = os.environ.get("TIELINE_SOAK") == "1"
 settings.load_profile("soak" if SOAK else "default")
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m picks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let a soak take its time: what guards against a test that hangs would end it."""
-    for item in items if SOAK else ():
-        item.add_marker(pytest.mark.timeout(3600))
+    """Mark what Hypothesis drives, and let a soak of it take its time.
+
+    What guards against a test that hangs would end a soak.
+    """
+    for item in items:
+        if is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker(pytest.mark.property)
+        if SOAK:
+            item.add_marker(pytest.mark.timeout(3600))
 
 
 @pytest.fixture(autouse=True)

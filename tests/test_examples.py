@@ -14,7 +14,7 @@ EXPECTED = {
     ],
     "own_handling.py": [
         "cannot tell now, ask again soon",
-        "cannot tell now, ask again soon",
+        "cannot tell now, ask again in 1 s",
         "cannot tell now, ask again in 1 s",
         "for somebody to look at: stock-db: ",
     ],

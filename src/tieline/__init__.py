@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from tieline.policy.backoff import Backoff as Backoff
     from tieline.policy.breaker import CircuitBreaker as CircuitBreaker
     from tieline.policy.budget import Budget as Budget
+    from tieline.policy.gate import Snapshot as Snapshot
+    from tieline.policy.gate import Verdict as Verdict
     from tieline.policy.policy import Policy as Policy
     from tieline.policy.retry import Retry as Retry
 
@@ -99,12 +101,14 @@ _HOME = {
     "ResponseTimeout": "tieline.errors",
     "Retry": "tieline.policy.retry",
     "Safety": "tieline.failure",
+    "Snapshot": "tieline.policy.gate",
     "TargetNotFound": "tieline.errors",
     "TargetUnhealthy": "tieline.errors",
     "TielineError": "tieline.errors",
     "TLSFailed": "tieline.errors",
     "TooBusy": "tieline.errors",
     "Unreachable": "tieline.errors",
+    "Verdict": "tieline.policy.gate",
 }
 
 __all__ = [
@@ -140,12 +144,14 @@ __all__ = [
     "ResponseTimeout",
     "Retry",
     "Safety",
+    "Snapshot",
     "TLSFailed",
     "TargetNotFound",
     "TargetUnhealthy",
     "TielineError",
     "TooBusy",
     "Unreachable",
+    "Verdict",
     "add_listener",
     "attempts",
     "current_deadline",

@@ -41,6 +41,8 @@ import pickle
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tieline.endpoint import Endpoint
     from tieline.failure import Attempt, Failure
 
@@ -174,8 +176,31 @@ class NotAttempted(TielineError):
     """We declined to try; nothing was sent."""
 
 
+class _Late:
+    """A part of what `CircuitOpen.late` writes: written when it is read, and kept on the error."""
+
+    def __init__(self, part: int) -> None:
+        self._part = part
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, error: CircuitOpen | None, _owner: type | None = None) -> Any:
+        if error is None or error.late is None:
+            raise AttributeError(self._name)
+        return error.__dict__.setdefault(self._name, error.late(error)[self._part])
+
+
 class CircuitOpen(NotAttempted):
-    """The circuit breaker is open; ``retry_after`` tells when it lets a probe through."""
+    """The circuit breaker is open; ``retry_after`` tells when it lets a probe through.
+
+    Attributes:
+        late: Writes message and notes of an error that was made without them.
+    """
+
+    late: Callable[[CircuitOpen], tuple[str, list[str]]] | None = None
+    _message = _Late(0)
+    __notes__: Any = _Late(1)
 
 
 class TargetUnhealthy(NotAttempted):

@@ -203,7 +203,7 @@ def test_listeners_come_and_go_in_many_threads() -> None:
     """Adding and removing at the same time loses no listener and leaves none behind."""
     from tieline.engine import listeners
 
-    kept = listeners._listeners  # noqa: SLF001 - nothing public lists them
+    kept = listeners.added
     before = list(kept)
     start = threading.Barrier(8)
 

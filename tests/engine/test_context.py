@@ -179,14 +179,26 @@ def test_may_repeat(inner, outer, repeats: bool) -> None:
     for state in (outer, inner):
         if state is not None:
             live, more, idempotent, sent = state
-            scope = GuardScope(scope, idempotent=idempotent, repeats=more)
-            scope.live, scope.sent = live, sent
+            scope = GuardScope.make(scope, idempotent, more, sent=sent)
+            scope.live = live
     assert scope.may_repeat() is repeats
+
+
+def test_surrounding_guard_behind_a_dead_one() -> None:
+    """What a guard that has returned leaves behind is still inside the guard around that."""
+    outer = GuardScope.make(None, False)
+    inner = GuardScope.make(outer, False)
+    token = guard_var.set(inner)
+    try:
+        inner.live = False
+        assert surrounding_guard() is outer
+    finally:
+        guard_var.reset(token)
 
 
 def test_surrounding_guard_dies() -> None:
     """A guard that has returned surrounds nothing, also where its context was copied to."""
-    scope = GuardScope(None, idempotent=False)
+    scope = GuardScope.make(None, False)
     token = guard_var.set(scope)
     try:
         assert surrounding_guard() is scope

@@ -438,6 +438,49 @@ def test_success_is_counted_when_it_matters() -> None:
     assert (breaker().failures, budget().tokens) == (0, pytest.approx(9.1))
 
 
+def test_success_refills_without_a_breaker() -> None:
+    """The budget is refilled by success also where there is no breaker to heal."""
+    policy = tieline.Policy(call_timeout=None, attempt_timeout=None, breaker=None)
+    with pytest.raises(tieline.ConnectionLost):
+        guarded(Flaky(lost()), policy=policy)()
+    guarded(Flaky(), policy=policy)()
+    assert budget("t", policy).tokens == pytest.approx(9.1)
+
+
+def test_healthy_successes_are_counted() -> None:
+    """Breaker and budget learn of successes on the healthy path, where no lock is taken."""
+    before = breaker().successes, budget().successes
+    for _ in range(3):
+        guarded(Flaky())()
+    assert (breaker().successes, budget().successes) == (before[0] + 3, before[1] + 3)
+
+
+def test_rate_opens_between_healthy_calls() -> None:
+    """Of ten calls in the window five fail: too many, although never two in a row."""
+    for _ in range(4):
+        guarded(Flaky())()
+        with pytest.raises(tieline.ConnectionLost):
+            guarded(Flaky(lost()))()
+    guarded(Flaky())()
+    assert breaker().state == "closed"
+    with pytest.raises(tieline.ConnectionLost):
+        guarded(Flaky(lost()))()
+    assert breaker().state == "open"
+
+
+def test_success_of_an_older_generation() -> None:
+    """A healthy call that began before a breaker opened and closed again is not counted."""
+
+    @tieline.guard("t")
+    def function() -> None:
+        state = target_state("t", GUARD)
+        state.reset()
+
+    before = breaker().successes
+    function()
+    assert breaker().successes == before
+
+
 def test_breaker_that_opens_meanwhile() -> None:
     """A call that began before the breaker opened changes nothing when it ends after."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from tieline.policy.breaker import (
     Refusal,
     State,
 )
+from tieline.policy.window import Window
 
 LEASE = 6.0
 
@@ -40,7 +43,10 @@ def admit(state: BreakerState, now: float) -> Permit | Refusal:
 
 def picture(state: BreakerState) -> tuple[object, ...]:
     """Everything it knows."""
-    return tuple(getattr(state, name) for name in BreakerState.__slots__)
+    window = state._window  # noqa: SLF001 - nothing public tells all of it
+    parts = () if window is None else [getattr(window, name) for name in Window.__slots__]
+    own = [getattr(state, name) for name in BreakerState.__slots__ if name != "_window"]
+    return copy.deepcopy((*own, *parts))
 
 
 def test_opens_after_consecutive_failures() -> None:
@@ -54,8 +60,8 @@ def test_opens_after_consecutive_failures() -> None:
 
 
 def test_success_clears_the_count() -> None:
-    """Failures that are not consecutive never open it."""
-    state = breaker(failures=2)
+    """Failures that are not consecutive never open it, where only those count."""
+    state = breaker(failures=2, rate=None)
     for _ in range(10):
         state.failed(admit(state, 0), 0, middle)
         state.succeeded(admit(state, 0), 0)
@@ -271,6 +277,169 @@ def test_reset_voids_what_is_under_way() -> None:
     assert state.open_for(1) == 0
 
 
+# --- the rate ------------------------------------------------------------------------------------
+
+
+def mixed(state: BreakerState, pattern: str, now: float = 0.0) -> BreakerState:
+    """Let calls end one after the other: S in success, F in failure, N in neither."""
+    for how in pattern:
+        permit = admit(state, now)
+        assert isinstance(permit, Permit), pattern
+        report(state, {"S": "succeeded", "F": "failed", "N": "released"}[how], permit, now)
+    return state
+
+
+def test_opens_at_half_of_ten() -> None:
+    """The tenth call opens it when it is the fifth failure, in whatever order they came."""
+    for pattern in ("SF" * 5, "FFFF" + "S" * 5 + "F", "S" * 5 + "FFFF" + "F"):
+        state = mixed(breaker(), pattern[:9])
+        assert state.state is State.CLOSED
+        state = mixed(state, pattern[9:])
+        assert (state.state, state.failures, state.open_for(0.0)) == (State.OPEN, 5, 1.0)
+
+
+def test_below_half_stays_closed() -> None:
+    """Four failures of ten are too few, and so are five of eleven."""
+    assert mixed(breaker(), "SFSFSFSSSF").state is State.CLOSED
+    assert mixed(breaker(), "SSFSFSFSFSF").state is State.CLOSED
+
+
+def test_neutral_counts_neither_way() -> None:
+    """What says nothing of the server is no call at all."""
+    state = mixed(breaker(), "N" * 50 + "SF" * 4 + "S" + "N" * 50)
+    assert state.state is State.CLOSED
+    assert mixed(state, "F").state is State.OPEN
+
+
+def test_success_does_not_open() -> None:
+    """Only a failure opens it, though a success may be the call that makes enough of them."""
+    state = mixed(breaker(), "FSFSFSFSF" + "S")
+    assert state.state is State.CLOSED
+    assert mixed(state, "F").state is State.OPEN
+
+
+def test_rate_at_another_threshold() -> None:
+    """Rate, calls and length are what the settings say."""
+    settings = {"rate": 0.1, "min_calls": 30, "window": 5.0}
+    assert mixed(breaker(**settings), "S" * 27 + "FF").state is State.CLOSED
+    assert mixed(breaker(**settings), "S" * 27 + "FFF").state is State.OPEN
+    assert mixed(breaker(**settings), "S" * 28 + "FFF").state is State.CLOSED
+    state = mixed(mixed(breaker(**settings), "S" * 20 + "FFF"), "S" * 26 + "FF", now=5.0)
+    assert state.state is State.CLOSED
+
+
+def test_more_failures_in_a_row_need_more_calls() -> None:
+    """Who puts up with twenty failures in a row is not cut off after ten."""
+    state = mixed(breaker(failures=20), "F" * 19)
+    assert state.state is State.CLOSED
+    assert mixed(breaker(failures=20), "SF" * 9 + "S").state is State.CLOSED
+    assert mixed(breaker(failures=20), "SF" * 10).state is State.OPEN
+
+
+def test_no_rate() -> None:
+    """With rate None nothing but failures in a row opens it."""
+    assert mixed(breaker(rate=None), "FFFFS" * 100).state is State.CLOSED
+
+
+def test_rate_forgets() -> None:
+    """Failures of more than the window ago do not count."""
+    state = mixed(breaker(), "FFFFSS", now=0.0)
+    assert mixed(state, "FFFF", now=30.0).state is State.CLOSED
+    state = mixed(breaker(), "FFFFSS", now=0.0)
+    assert mixed(state, "FFFF", now=26.0).state is State.OPEN
+
+
+def test_fresh_window_after_closing() -> None:
+    """Closed again, it knows nothing of the calls before, and needs as many as at first."""
+    state = mixed(breaker(), "SF" * 5)
+    state.succeeded(admit(state, 1.0), 1.0)
+    assert mixed(state, "SF" * 4 + "S", now=2.0).state is State.CLOSED
+    assert mixed(state, "F", now=2.0).state is State.OPEN
+
+
+def test_uncounted_successes() -> None:
+    """Successes counted without a lock weigh as much as any."""
+    state = BreakerState(CircuitBreaker(), since=0.0)
+    state.successes += 5
+    assert mixed(state, "FFFFSF", now=10.0).state is State.CLOSED
+    assert mixed(state, "F", now=10.0).state is State.OPEN
+    assert state.failures == 6
+
+
+def test_ten_minutes_of_success() -> None:
+    """Six thousand successes in ten minutes weigh as 270 in half a minute: so many failures do."""
+    for since, opens in ((0.0, True), (None, False)):
+        state = BreakerState(CircuitBreaker(min_calls=540), since=since)
+        state.successes += 6000
+        for _ in range(134):
+            mixed(state, "FF", now=600.0)
+            state.failures = 0
+        mixed(state, "FF", now=600.0)
+        assert state.state is (State.OPEN if opens else State.CLOSED)
+
+
+def test_successes_before_closing_are_void() -> None:
+    """What was counted before it opened does not speak for the server after it closed."""
+    state = BreakerState(CircuitBreaker(), since=0.0)
+    state.successes += 1000
+    state = mixed(state, "FFFFF")
+    state.succeeded(admit(state, 1.0), 1.0)
+    assert mixed(state, "SF" * 5, now=2.0).state is State.OPEN
+
+
+def test_reset_forgets_calls() -> None:
+    """A reset forgets the window, and successes counted elsewhere so far."""
+    state = mixed(breaker(), "SF" * 4 + "S")
+    state.successes += 1000
+    state.reset(5.0)
+    assert mixed(state, "SF" * 4 + "S", now=5.0).state is State.CLOSED
+    assert mixed(state, "F", now=5.0).state is State.OPEN
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 5), st.sampled_from("SSFFFN"), st.integers(0, 3)), max_size=60),
+    st.integers(1, 12),
+    st.sampled_from([0.1, 0.5, 0.9, 1.0]),
+)
+def test_never_opens_below_its_least(
+    calls: list[tuple[float, str, int]], min_calls: int, rate: float
+) -> None:
+    """The rate opens it only when so many calls ended in the window, and so many of them badly."""
+    settings = CircuitBreaker(failures=4, rate=rate, min_calls=min_calls, window=10.0)
+    state = BreakerState(settings, since=0.0)
+    least = max(min_calls, 4)
+    now, pending, past = 0.0, 0, []
+    for gap, how, uncounted in calls:
+        now += gap
+        if state.quiet:
+            state.successes += uncounted
+            pending += uncounted
+        if how != "N":
+            # Spread over the time until now, so that none of them is younger than that.
+            past += [(now, "S")] * pending + [(now, how)]
+            pending = 0
+        mixed(state, how, now)
+        if state.state is State.OPEN:
+            recent = [end for at, end in past if now - at <= 10.0 + 1e-6]
+            in_a_row = [end for _, end in past[-4:]] == ["F"] * 4
+            assert in_a_row or len(recent) >= least
+            assert in_a_row or recent.count("F") >= rate * least - 1e-6
+            return
+
+
+def test_wait() -> None:
+    """Refused callers may come back when it is open no longer, or a probe's lease has ended."""
+    state = tripped()
+    assert state.wait(0.25) == 0.75
+    assert state.wait(3.0) == 0.0
+    admit(state, 1.0)
+    assert state.wait(3.0) == 4.0
+    assert breaker().wait(3.0) == 0.0
+
+
+SETTINGS = CircuitBreaker(failures=3, rate=0.5, min_calls=5, window=10.0)
+
+
 class BreakerMachine(RuleBasedStateMachine):
     """Any number of callers, in any order, at any time."""
 
@@ -278,8 +447,10 @@ class BreakerMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.state = BreakerState(CircuitBreaker(failures=2))
+        self.state = BreakerState(SETTINGS)
         self.now = 0.0
+        self.ended: list[tuple[float, str]] = []
+        self.pending = 0
         self.generation = self.state.generation
         self.probes: dict[Permit, float] = {}
         self.under_way: list[Permit] = []
@@ -322,8 +493,18 @@ class BreakerMachine(RuleBasedStateMachine):
         """End one of those under way, or one of long ago."""
         permit, _ = given
         stale = permit.generation != self.state.generation
-        before = picture(self.state)
+        before, state, failures = picture(self.state), self.state.state, self.state.failures
         report(self.state, how, permit, self.now)
+        if not stale and how != "released":
+            # Spread over the time until now, so that none of them is younger than that.
+            self.ended += [(self.now, "succeeded")] * self.pending + [(self.now, how)]
+            self.pending = 0
+        if state is State.CLOSED and self.state.state is State.OPEN:
+            recent = [how for at, how in self.ended if self.now - at <= SETTINGS.window + 1e-6]
+            by_rate = len(recent) >= 5 and 2 * recent.count("failed") >= 5
+            assert by_rate or failures + 1 >= SETTINGS.failures
+        if self.state.state is not State.CLOSED or state is not State.CLOSED:
+            self.ended.clear()
         if permit in self.under_way:
             self.under_way.remove(permit)
         if permit.probe:
@@ -334,10 +515,19 @@ class BreakerMachine(RuleBasedStateMachine):
             expected = {"succeeded": {State.CLOSED}, "failed": {State.OPEN}}
             assert self.state.state in expected.get(how, {State.OPEN, State.HALF_OPEN})
 
+    @rule(calls=st.integers(1, 20))
+    def succeed_uncounted(self, calls: int) -> None:
+        """Succeed on the healthy path, which asks and tells nobody."""
+        if self.state.quiet:
+            self.state.successes += calls
+            self.pending += calls
+
     @rule()
     def reset(self) -> None:
         """Forget everything."""
         self.state.reset()
+        self.ended.clear()
+        self.pending = 0
         assert self.state.quiet
 
     @invariant()
@@ -355,7 +545,7 @@ class BreakerMachine(RuleBasedStateMachine):
     def half_open_only_between(self) -> None:
         """A breaker at its threshold is not closed."""
         if self.state.state is State.CLOSED:
-            assert self.state.failures < 2
+            assert self.state.failures < SETTINGS.failures
 
     def teardown(self) -> None:
         """Whatever happened: once every permit is back, and it is time, somebody is let in."""

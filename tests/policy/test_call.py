@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from tests.policy.world import DENIED, LOST, REFUSED, START, TIMEOUT, World, sent, unsent
 from tieline import events
-from tieline.errors import CircuitOpen, DeadlineExceeded
+from tieline.errors import CircuitOpen, DeadlineExceeded, TargetUnhealthy
 from tieline.failure import Failure, Kind, Phase, Safety
 from tieline.policy.backoff import Backoff
 from tieline.policy.breaker import CircuitBreaker, State
 from tieline.policy.budget import Budget
-from tieline.policy.call import DEFAULT_LEASE, LEASE_MARGIN, USEFUL_SLICE
 from tieline.policy.decision import Proceed, Raise, Sleep
+from tieline.policy.gate import Snapshot, Verdict
+from tieline.policy.limits import DEFAULT_LEASE, LEASE_MARGIN, USEFUL_SLICE, Limits
 from tieline.policy.outcome import EFFECTS
 from tieline.policy.policy import Policy
 from tieline.policy.retry import Reason, Retry
@@ -53,9 +54,20 @@ POLICIES = st.builds(
     call_timeout=st.sampled_from([None, 4.0, 25.0]),
     attempt_timeout=st.sampled_from([0.5, 4.0]),
     retry=st.builds(Retry, max_attempts=st.sampled_from([1, 2, 3, 5])),
-    backoff=st.sampled_from([Backoff(), Backoff(initial=0.0), Backoff(initial=1.0)]),
-    breaker=st.sampled_from([None, CircuitBreaker(failures=1), CircuitBreaker()]),
-    budget=st.sampled_from([None, Budget(), Budget(tokens=2)]),
+    backoff=st.sampled_from(
+        [
+            Backoff(),
+            Backoff(initial=0.0),
+            Backoff(initial=1.0),
+            Backoff(jitter="equal"),
+            Backoff(jitter="decorrelated"),
+            Backoff(jitter="none"),
+        ]
+    ),
+    breaker=st.sampled_from(
+        [None, CircuitBreaker(failures=1), CircuitBreaker(), CircuitBreaker(rate=0.1, min_calls=2)]
+    ),
+    budget=st.sampled_from([None, Budget(), Budget(tokens=2), "fleet"]),
 )
 
 
@@ -69,6 +81,8 @@ class Scenario(NamedTuple):
     seed: int
     script: list[tuple[Failure | str, float]]
     """How an attempt ends, and after which part of its time."""
+    down: tuple[float, float] | None
+    """From when until when, in seconds from the start, the health source says that it is down."""
 
 
 SCENARIOS = st.builds(
@@ -81,6 +95,7 @@ SCENARIOS = st.builds(
     script=st.lists(
         st.tuples(OUTCOMES, st.sampled_from([0.0, 0.1, 0.5, 1.0])), min_size=1, max_size=25
     ),
+    down=st.sampled_from([None, None, (0.0, 1e9), (0.3, 5.0), (2.0, 3.0)]),
 )
 
 
@@ -101,11 +116,18 @@ class Played(NamedTuple):
 def play(scenario: Scenario) -> list[Played]:
     """Run calls until the script is used up."""
     world = World(scenario.policy, lanes=scenario.lanes, draw=random.Random(scenario.seed).random)
+
+    def health() -> Snapshot | None:
+        edges = None if scenario.down is None else [START + edge for edge in scenario.down]
+        if edges is None or not edges[0] <= world.now < edges[1]:
+            return None
+        return Snapshot(Verdict.DOWN, edges[0])
+
     script = list(scenario.script)
     played = []
     while script:
         limit = None if scenario.deadline is None else world.now + scenario.deadline
-        call = world.call(deadline=limit, idempotent=scenario.idempotent)
+        call = world.call(deadline=limit, idempotent=scenario.idempotent, health=health)
         started = world.now
         steps, failures = [], []
         decision = world.start(call)
@@ -121,6 +143,7 @@ def play(scenario: Scenario) -> list[Played]:
             world.now += part * decision.timeout
             if outcome == "success":
                 world.succeed(call)
+                steps.append(Step(world.now, "success"))
                 break
             if outcome == "cancelled":
                 world.abandon(call)
@@ -179,6 +202,30 @@ def test_unsafe_is_never_repeated(scenario: Scenario) -> None:
 
 
 @given(SCENARIOS)
+def test_no_retry_while_down(scenario: Scenario) -> None:
+    """While the health source says "down" no round follows another; only a dead socket is renewed.
+
+    Nothing at all is tried at an endpoint that has not answered since.
+    """
+    if scenario.down is None:
+        return
+    begins, ends = (START + edge for edge in scenario.down)
+    answered: dict[int, float] = {}
+    for played in play(scenario):
+        outcomes = iter([*played.failures, None])
+        before, lane = None, 0
+        for step in played.steps:
+            if isinstance(step.decision, Proceed):
+                lane = step.decision.lane
+                if begins <= step.at < ends:
+                    assert answered.get(lane, 0.0) >= begins
+                    assert step.decision.number == 1 or before.kind is Kind.STALE
+                before = next(outcomes)
+            elif step.decision == "success":
+                answered[lane] = step.at
+
+
+@given(SCENARIOS)
 def test_hint_is_never_undercut(scenario: Scenario) -> None:
     """No endpoint is asked again before the time that it asked for."""
     for played in play(scenario):
@@ -208,7 +255,8 @@ def test_budget_stays_in_its_bounds(scenario: Scenario) -> None:
         if budget is not None:
             assert 0 <= budget.tokens <= scenario.policy.budget.tokens
         for decision in decisions(played, Raise):
-            assert decision.reason is not Reason.BUDGET or not budget.full
+            thin = scenario.policy.budget is not None and scenario.policy.budget.chance is not None
+            assert decision.reason is not Reason.BUDGET or thin or not budget.full
 
 
 @given(SCENARIOS)
@@ -241,7 +289,7 @@ def test_first_failure_of_the_round_speaks(scenario: Scenario) -> None:
     """A call that made an attempt ends with what that raised, or with the deadline."""
     for played in play(scenario):
         for decision in decisions(played, Raise):
-            wanted = {None, DeadlineExceeded} if played.failures else {CircuitOpen}
+            wanted = {None, DeadlineExceeded} if played.failures else {CircuitOpen, TargetUnhealthy}
             assert decision.error in wanted
 
 
@@ -253,6 +301,7 @@ QUESTIONS = (
     Reason.ATTEMPTS,
     Reason.DEADLINE,
     Reason.BREAKER,
+    Reason.UNHEALTHY,
     Reason.BUDGET,
 )
 
@@ -260,7 +309,7 @@ QUESTIONS = (
 @pytest.mark.parametrize("first", range(len(QUESTIONS)), ids=lambda i: QUESTIONS[i].name)
 @pytest.mark.parametrize("alone", [False, True])
 def test_first_objection_is_the_reason(first: int, alone: bool) -> None:
-    """Safe, attempts, deadline, breaker, budget: the first no is the reason, alone or not."""
+    """Safe, attempts, deadline, breaker, health, budget: the first no is the reason, alone or not."""
     holding = {QUESTIONS[first]} if alone else set(QUESTIONS[first:])
     world = World(
         Policy(
@@ -274,8 +323,11 @@ def test_first_objection_is_the_reason(first: int, alone: bool) -> None:
     outer = (lambda: True) if Reason.OUTER in holding else None
     call = world.call(deadline=START + short, outer_repeats=outer)
     world.start(call)
+    if Reason.UNHEALTHY in holding:
+        world.news = Snapshot(Verdict.DOWN, START)
     failure = sent(Kind.RESET) if Reason.SENT in holding else unsent(Kind.RESET)
-    assert world.fail(call, failure) == Raise(None, QUESTIONS[first])
+    decision = world.fail(call, failure)
+    assert (decision.error, decision.reason) == (None, QUESTIONS[first])
 
 
 def test_no_objection() -> None:
@@ -334,10 +386,9 @@ def test_attempt_gets_what_is_left() -> None:
 
 def test_earlier_of_both_deadlines() -> None:
     """The policy's total and a deadline from outside: the earlier counts."""
-    world = World()
-    assert world.call().deadline == START + 25
-    assert world.call(deadline=START + 2).deadline == START + 2
-    assert world.call(deadline=START + 200).deadline == START + 25
+    assert Limits(Policy(), START, None).deadline == START + 25
+    assert Limits(Policy(), START, START + 2).deadline == START + 2
+    assert Limits(Policy(), START, START + 200).deadline == START + 25
 
 
 @pytest.mark.parametrize("late", [0.0, 1.0])
@@ -363,6 +414,20 @@ def test_zero_delay_is_no_sleep() -> None:
     """A backoff of nothing goes on at once, without a Sleep."""
     world = World(Policy(backoff=Backoff(initial=0)))
     assert isinstance(world.once(REFUSED), Proceed)
+
+
+def test_decorrelated_waits_follow_each_other() -> None:
+    """Each wait is drawn from the one before, also across a repetition without any."""
+    world = World(Policy(backoff=Backoff(jitter="decorrelated"), retry=Retry(max_attempts=9)))
+    call = world.call()
+    world.start(call)
+    waits = []
+    for failure in (REFUSED, unsent(Kind.STALE, Phase.SEND), REFUSED, REFUSED):
+        decision = world.fail(call, failure)
+        if isinstance(decision, Sleep):
+            waits.append(decision.seconds)
+            world.wake(call, decision)
+    assert waits == pytest.approx([0.2, 0.35, 0.575])
 
 
 def test_history_remembers_waits() -> None:
@@ -397,7 +462,41 @@ def test_opening_breaker_ends_the_call() -> None:
     call = world.call()
     world.start(call)
     world.wake(call, world.fail(call, REFUSED))
-    assert world.fail(call, REFUSED) == Raise(None, Reason.BREAKER)
+    assert world.fail(call, REFUSED) == Raise(None, Reason.BREAKER, 1.0)
+
+
+@pytest.mark.parametrize(("hint", "wanted"), [(None, 1.0), (0.5, 1.0), (7.0, 7.0)])
+def test_opened_breaker_says_when(hint: float | None, wanted: float) -> None:
+    """Whoever opened it may come back when it lets a probe through, or when the server said."""
+    world = World(Policy(breaker=CircuitBreaker(failures=1)))
+    failure = unsent(Kind.NOT_READY, Phase.HANDSHAKE, retry_after=hint)
+    assert world.once(failure) == Raise(None, Reason.BREAKER, wanted)
+
+
+def test_opened_breaker_with_a_probe_under_way() -> None:
+    """A breaker that is busy with somebody's probe says when the lease of that ends."""
+    world = World(Policy(breaker=CircuitBreaker(failures=1)))
+    late = world.call()
+    late.begun(world.breaker.generation)
+    world.trip()
+    world.now += 1
+    assert isinstance(world.start(world.call()), Proceed)
+    assert world.fail(late, REFUSED) == Raise(None, Reason.BREAKER, 5.0 + LEASE_MARGIN)
+
+
+def test_soonest_of_several_opened_breakers() -> None:
+    """Of several open breakers the first to let a probe through is the one to wait for."""
+    world = World(lanes=2, policy=Policy(breaker=CircuitBreaker(failures=1)))
+    call = world.call()
+    world.start(call)
+    world.fail(call, REFUSED)
+    assert world.fail(call, REFUSED, after=0.4) == Raise(None, Reason.BREAKER, pytest.approx(0.6))
+
+
+def test_only_an_open_breaker_says_when() -> None:
+    """A call that ends for another reason repeats the server's hint, and makes up none."""
+    world = World(Policy(breaker=CircuitBreaker(failures=1), retry=Retry(max_attempts=1)))
+    assert world.once(REFUSED) == Raise(None, Reason.ATTEMPTS)
 
 
 def test_breaker_opened_by_others_while_asleep() -> None:
@@ -469,7 +568,7 @@ def test_begun_before_the_breaker_changed() -> None:
     world.trip()
     call = world.call()
     call.begun(generation)
-    assert world.fail(call, REFUSED) == Raise(None, Reason.BREAKER)
+    assert world.fail(call, REFUSED) == Raise(None, Reason.BREAKER, 1.0)
     assert world.breaker.failures == 5
 
 

@@ -175,8 +175,8 @@ def test_stale_does_not_reset_backoff_draws() -> None:
 
 @pytest.mark.parametrize(
     ("limit", "failures", "tokens"),
-    [(2.4, 0, 10.0), (2.6, 1, 9.0)],
-    ids=["below half an attempt", "above half an attempt"],
+    [(2.4, 0, 10.0), (2.5, 1, 9.0), (2.6, 1, 9.0)],
+    ids=["below half an attempt", "half an attempt", "above half an attempt"],
 )
 def test_callers_short_deadline(limit: float, failures: int, tokens: float) -> None:
     """A caller who gave less than half of an attempt's time proves nothing against the server."""

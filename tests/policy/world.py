@@ -15,6 +15,8 @@ from tieline.policy.policy import Policy
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tieline.policy.gate import Snapshot
+
 START = 1000.0
 
 
@@ -43,11 +45,16 @@ class World:
     """One target: its lanes, its budget, the time."""
 
     def __init__(
-        self, policy: Policy | None = None, *, lanes: int = 1, draw: Callable[[], float] = middle
+        self,
+        policy: Policy | None = None,
+        *,
+        lanes: int = 1,
+        draw: Callable[[], float] = middle,
     ) -> None:
         self.policy = Policy() if policy is None else policy
         self.now = START
         self.draw = draw
+        self.news: Snapshot | None = None
         breaker = self.policy.breaker
         self.breakers = [None if breaker is None else BreakerState(breaker) for _ in range(lanes)]
         self.lanes = [
@@ -65,6 +72,7 @@ class World:
 
     def call(self, **options) -> Call:
         """A new call, not begun."""
+        options = {"health": lambda: self.news, **options}
         return Call("t", self.policy, self.lanes, self.budget, started=self.now, **options)
 
     def start(self, call: Call) -> Decision:

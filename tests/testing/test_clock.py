@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tieline.engine import clock as clock_module
@@ -15,6 +17,25 @@ def test_sleep_moves_and_remembers() -> None:
     clock.sleep(0.5)
     assert clock.now() == 7.5
     assert clock.sleeps == [2, 0.5]
+
+
+def test_sleep_async() -> None:
+    """In a coroutine too; other tasks get their turn once."""
+    clock = ManualClock(5)
+    seen = []
+
+    async def other() -> None:
+        seen.append(clock.now())
+
+    async def main() -> None:
+        task = asyncio.ensure_future(other())
+        await clock.sleep_async(2)
+        assert seen == [7]
+        await task
+
+    asyncio.run(main())
+    assert clock.now() == 7
+    assert clock.sleeps == [2]
 
 
 def test_advance() -> None:

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from tieline.engine import aio, sync
 from tieline.engine import clock as clock_module
-from tieline.engine.context import deadline, guard_var, is_idempotent
-from tieline.engine.guard import GUARD, GuardedRun
-from tieline.engine.sync import sleep
-from tieline.engine.target import target_state
+from tieline.engine.guard import GUARD
+from tieline.engine.run import Guard, GuardedRun
 from tieline.policy.decision import Proceed, Raise, Sleep
 from tieline.rules.translate import final_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import asyncio
+    from collections.abc import Coroutine
     from types import TracebackType
 
-    from tieline.engine.target import TargetState
     from tieline.policy.call import Call
     from tieline.policy.decision import Decision
     from tieline.policy.policy import Policy
+
+T = TypeVar("T")
 
 
 class Attempts:
@@ -29,37 +29,15 @@ class Attempts:
 
     def __init__(self, name: str, policy: Policy, *, idempotent: bool) -> None:
         """Nothing happens before it is iterated."""
-        self._state = target_state(name, policy)
-        self._policy = policy
-        self._idempotent = idempotent
+        self._guard = Guard(name, policy, idempotent=idempotent)
 
-    def __iter__(self) -> Iterator[Block]:
+    def __iter__(self) -> Blocks:
         """Give blocks to enter until one of them succeeds or the policy ends it."""
-        run = GuardedRun(self._state, self._policy, idempotent=self._idempotent or is_idempotent())
-        call = run.call()
-        decision = self._state.step(call, call.start)
-        cause: Exception | None = None
-        while True:
-            if isinstance(decision, Proceed):
-                block = Block(self._state, run, call, decision)
-                left = True
-                try:
-                    yield block
-                    left = False
-                finally:
-                    # Not entered, or left by `break` with leave for the next attempt in hand.
-                    if not block.entered or (left and isinstance(block.following, Proceed)):
-                        self._state.step(call, call.abandoned)
-                if not block.entered:
-                    raise RuntimeError("attempts(): write `with attempt:` in the body of the loop")
-                if block.following is None:
-                    return
-                decision, cause = block.following, block.error
-            elif isinstance(decision, Sleep):
-                sleep(decision.seconds)
-                decision = self._state.step(call, call.woke)
-            else:
-                raise final_error(call, decision, cause, "", clock_module.active.now())
+        return Blocks(self._guard)
+
+    def __aiter__(self) -> AsyncBlocks:
+        """The same in a coroutine: waits let other tasks run, and time cuts the block."""
+        return AsyncBlocks(self._guard)
 
 
 def attempts(name: str, *, policy: Policy = GUARD, idempotent: bool = False) -> Attempts:
@@ -70,6 +48,8 @@ def attempts(name: str, *, policy: Policy = GUARD, idempotent: bool = False) -> 
         for attempt in tieline.attempts("billing"):
             with attempt:
                 session.get(url)
+
+    In a coroutine it is ``async for``; the ``with`` stays as it is.
 
     Args:
         name: Name of the target; functions and clients of one name share breaker and budget.
@@ -90,49 +70,164 @@ class Block:
         number: 1 for the first attempt.
     """
 
-    def __init__(self, state: TargetState, run: GuardedRun, call: Call, proceed: Proceed) -> None:
+    def __init__(
+        self, guard: Guard, run: GuardedRun, call: Call, proceed: Proceed, *, cuts: bool
+    ) -> None:
         """Wait to be entered."""
         self.number = proceed.number
         self.entered = False
         self.following: Decision | None = None
         self.error: Exception | None = None
-        self._state = state
+        self._state = guard.state
         self._run = run
         self._call = call
-        self._timeout = proceed.timeout
-        self._context = ExitStack()
+        self._running = run.attempt(proceed.timeout)
+        self._cut_after = proceed.timeout if cuts else None
+        self._cut: asyncio.Timeout | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether it has a permit that nobody uses."""
+        return not self.entered or isinstance(self.following, Proceed)
 
     def __enter__(self) -> Self:
         """Begin the attempt."""
         self.entered = True
-        if self._timeout is not None:
-            self._context.enter_context(deadline(self._timeout))
-        self._context.callback(guard_var.reset, guard_var.set(self._run.scope))
-        self._run.scope.live = True
+        self._running.__enter__()
+        if self._cut_after is not None:
+            self._cut = aio.cut(self._cut_after)
+            _at_once(self._cut.__aenter__())
         return self
 
     def __exit__(
         self,
-        _type: type[BaseException] | None,
+        kind: type[BaseException] | None,
         error: BaseException | None,
-        _traceback: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> bool:
         """End it: swallow a failure that is repeated, raise what ends the call."""
-        self._context.close()
-        self._run.scope.live = False
+        if self._cut is not None:
+            try:
+                _at_once(self._cut.__aexit__(kind, error, traceback))
+            except TimeoutError as expired:
+                error = expired
+        self._running.__exit__(None, error, None)
         if error is None:
-            self._run.done()
             self._state.step(self._call, self._call.succeeded)
             return False
         failure = self._run.classify(error) if isinstance(error, Exception) else None
         if failure is None or not isinstance(error, Exception):
-            self._state.step(self._call, self._call.abandoned)
+            self._state.abandon(self._call)
             return False
         following = self._state.step(self._call, partial(self._call.failed, failure))
         if isinstance(following, Raise):
             final = final_error(self._call, following, error, "", clock_module.active.now())
             if final is error:
                 return False
-            raise final
+            try:
+                raise final
+            finally:
+                # They know this frame; not knowing them back saves a garbage collection.
+                del final, error
         self.following, self.error = following, error
         return True
+
+
+class _Loop:
+    """What the two kinds of loop have in common.
+
+    Args:
+        guard: What it shares with the other runs.
+    """
+
+    cuts = False
+    """Whether a block that takes too long is cancelled."""
+
+    def __init__(self, guard: Guard) -> None:
+        """Begin the call."""
+        self._block: Block | None = None
+        self._guard = guard
+        self._run = GuardedRun(guard)
+        self._call = self._run.call()
+
+    def _following(self) -> Decision | None:
+        """What comes after the last block; None when it has succeeded."""
+        call, block = self._call, self._block
+        if block is None:
+            return self._guard.state.step(call, call.start)
+        if not block.entered:
+            self._leave()
+            raise RuntimeError("attempts(): write `with attempt:` in the body of the loop")
+        return block.following
+
+    def _woke(self) -> Decision:
+        return self._guard.state.step(self._call, self._call.woke)
+
+    def _next(self, decision: Proceed | Raise) -> Block:
+        """The block to enter next.
+
+        Raises:
+            TielineError: There is none.
+        """
+        last, self._block = self._block, None
+        cause = None
+        if last is not None:
+            cause, last.error = last.error, None
+        if isinstance(decision, Raise):
+            raise final_error(self._call, decision, cause, "", clock_module.active.now())
+        self._block = Block(self._guard, self._run, self._call, decision, cuts=self.cuts)
+        return self._block
+
+    def _leave(self) -> None:
+        """Give back a permit that nobody uses."""
+        if self._block is not None and self._block.holds:
+            self._block = None
+            self._guard.state.abandon(self._call)
+
+    def __del__(self) -> None:
+        """The loop was left before the block, or with leave for the next attempt in hand."""
+        self._leave()
+
+
+class Blocks(_Loop):
+    """The blocks of one ``for``."""
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Block:
+        decision = self._following()
+        if decision is None:
+            raise StopIteration
+        while isinstance(decision, Sleep):
+            sync.sleep(decision.seconds)
+            decision = self._woke()
+        return self._next(decision)
+
+
+class AsyncBlocks(_Loop):
+    """The blocks of one ``async for``."""
+
+    cuts = True
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Block:
+        decision = self._following()
+        if decision is None:
+            raise StopAsyncIteration
+        while isinstance(decision, Sleep):
+            await aio.sleep(decision.seconds)
+            decision = self._woke()
+        return self._next(decision)
+
+
+def _at_once(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that never waits: asyncio.timeout is entered and left like that."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    raise AssertionError("it waits")

@@ -18,6 +18,10 @@ class Clock(Protocol):
         """Wait."""
         ...
 
+    async def sleep_async(self, seconds: float, /) -> None:
+        """Wait, and let other tasks run."""
+        ...
+
     def draw(self) -> float:
         """A random number, uniform in [0, 1)."""
         ...
@@ -33,6 +37,12 @@ class SystemClock:
     now = staticmethod(time.monotonic)
     sleep = staticmethod(time.sleep)
     draw = staticmethod(random.random)
+
+    async def sleep_async(self, seconds: float, /) -> None:
+        """Wait, and let other tasks run."""
+        import asyncio
+
+        await asyncio.sleep(seconds)
 
 
 active: Clock = SystemClock()

@@ -16,7 +16,8 @@ DEFAULT = "tieline.telemetry.logging"
 """Module with the listener that is there from the start; named, and not imported, because
 nothing needs the logging package before there is something to log."""
 
-_listeners: list[Listener] = []
+added: list[Listener] = []
+"""The listeners besides that one, which cares for no event of a call that was declined."""
 
 
 @cache
@@ -32,7 +33,7 @@ def add_listener(listener: Listener) -> None:
         listener: Its ``on_event`` is called on the thread where the event happens, with no lock
             held. What it raises is logged and goes no further.
     """
-    _listeners.append(listener)
+    added.append(listener)
 
 
 def remove_listener(listener: Listener) -> None:
@@ -44,13 +45,13 @@ def remove_listener(listener: Listener) -> None:
     Raises:
         ValueError: It was not added.
     """
-    _listeners.remove(listener)
+    added.remove(listener)
 
 
 def emit(events: Iterable[Event]) -> None:
     """Deliver; never raises an Exception."""
     for event in events:
-        for listener in (_default(), *_listeners):
+        for listener in (_default(), *added):
             try:
                 listener.on_event(event)
             except Exception as error:  # noqa: BLE001 - a listener must not break a call

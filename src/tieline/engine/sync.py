@@ -1,22 +1,27 @@
-"""The driver for threads. Its twin in `aio` has the same body but for ``await``."""
+"""The drivers for threads. Their twins in `aio` have the same bodies but for ``await``."""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial, wraps
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from tieline.engine import clock as clock_module
+from tieline.engine.context import GuardScope, deadline_var, guard_var, idempotent_var
+from tieline.engine.run import GuardedRun
+from tieline.policy.breaker import State
 from tieline.policy.decision import Proceed, Sleep
 from tieline.rules.translate import final_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tieline.engine.run import Guard
     from tieline.engine.target import TargetState
     from tieline.failure import Failure
     from tieline.policy.call import Call
     from tieline.policy.decision import Decision
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -49,12 +54,12 @@ def drive(
                 except Exception as error:
                     failure = classify(error)
                     if failure is None:
-                        state.step(call, call.abandoned)
+                        state.abandon(call)
                         raise
                     cause = error
                     decision = state.step(call, partial(call.failed, failure))
                 except BaseException:
-                    state.step(call, call.abandoned)
+                    state.abandon(call)
                     raise
                 else:
                     state.step(call, call.succeeded)
@@ -67,6 +72,87 @@ def drive(
     finally:
         # The exception knows this frame; not knowing it back saves a garbage collection.
         cause = None
+
+
+def guarded(guard: Guard, function: Callable[P, T]) -> Callable[P, T]:
+    """The function with the policy around it.
+
+    On the healthy path it holds no lock, and makes no `Call` before there is a failure to think
+    about.
+
+    Args:
+        guard: What all its runs share.
+        function: What to run.
+    """
+    # Looked up here, and not by every call. Methods too: Python 3.11 takes a call of a method on
+    # an imported name for one of a function in a module, and goes a longer way.
+    state, breaker, budget, full = guard.state, guard.breaker, guard.budget, guard.full
+    bounded, idempotent, repeats = guard.bounded, guard.idempotent, guard.repeats
+    closed = State.CLOSED
+    guards, deadlines, idempotents = guard_var.get, deadline_var.get, idempotent_var.get
+    set_guard, reset_guard = guard_var.set, guard_var.reset
+
+    @wraps(function)
+    def run_guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+        if bounded or guards() or deadlines() or idempotents():
+            return drive_all(guard, partial(function, *args, **kwargs))
+        started = clock_module.active.now()
+        # The generation first: if the breaker opens in between, our results are void.
+        generation = breaker.generation
+        if breaker.state is not closed:
+            wait = breaker.wait(started)
+            if wait > 0 and not state.unsettled:
+                raise guard.rejected(wait)
+            return drive_all(guard, partial(function, *args, **kwargs))
+        # One of these for every call, so it is not left to an __init__.
+        scope = GuardScope()
+        scope.live, scope.sent, scope.outer = True, False, None
+        scope.idempotent, scope.repeats, scope.target = idempotent, repeats, state
+        token = set_guard(scope)
+        try:
+            result = function(*args, **kwargs)
+        except Exception as error:
+            run = GuardedRun(guard, scope, started)
+            failure = run.classify(error)
+            if failure is None:
+                raise
+            cause = error
+        else:
+            if breaker.failures or budget.tokens < full or breaker.generation != generation:
+                GuardedRun(guard, scope, started).succeeded(generation)
+            else:
+                # Without a lock: an addition may be lost when two threads add at once.
+                breaker.successes += 1
+                budget.successes += 1
+            return result
+        finally:
+            scope.live = False
+            try:  # noqa: SIM105 - `restore`, without the call
+                reset_guard(token)
+            except ValueError:
+                pass
+        try:
+            call, decision = run.failed(generation, failure)
+            attempt = partial(run_attempt, run, partial(function, *args, **kwargs))
+            return drive(state, call, decision, attempt, run.classify, cause=cause)
+        finally:
+            del cause  # it knows this frame, as above
+
+    return run_guarded
+
+
+def drive_all(guard: Guard, function: Callable[[], T]) -> T:
+    """Run it with every question asked from the start."""
+    run = GuardedRun(guard)
+    call = run.call()
+    decision = guard.state.step(call, call.start)
+    return drive(guard.state, call, decision, partial(run_attempt, run, function), run.classify)
+
+
+def run_attempt(run: GuardedRun, function: Callable[[], T], proceed: Proceed) -> T:
+    """Make one attempt; the tieline calls inside keep to its time."""
+    with run.attempt(proceed.timeout):
+        return function()
 
 
 def sleep(seconds: float) -> None:

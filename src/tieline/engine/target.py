@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tieline.endpoint import Endpoint
+    from tieline.engine.clock import Clock
+    from tieline.events import Event
     from tieline.policy.breaker import CircuitBreaker
     from tieline.policy.budget import Budget
     from tieline.policy.call import Call
@@ -39,23 +41,28 @@ class TargetState:
         name: Name of the target.
         breaker: Settings for the breaker of each endpoint; None for no breakers.
         budget: Settings of the one budget; None for no budget.
+
+    Attributes:
+        unsettled: Calls whose permits are still to be taken back.
     """
 
-    __slots__ = ("__weakref__", "_breaker", "_lanes", "_lock", "budget", "name")
+    __slots__ = ("__weakref__", "_breaker", "_lanes", "_lock", "budget", "name", "unsettled")
 
     def __init__(self, name: str, breaker: CircuitBreaker | None, budget: Budget | None) -> None:
         """Start with every breaker closed and the budget full."""
         self.name = name
-        self.budget = None if budget is None else BudgetState(budget)
+        self.budget = None if budget is None else BudgetState(budget, clock_module.active.now())
         self._breaker = breaker
         self._lanes: dict[Endpoint | None, Lane] = {}
         self._lock = threading.Lock()
+        self.unsettled: deque[Call] = deque()
 
     def lane(self, endpoint: Endpoint | None) -> Lane:
         """The endpoint with its breaker."""
         lane = self._lanes.get(endpoint)
         if lane is None:
-            breaker = None if self._breaker is None else BreakerState(self._breaker)
+            now = clock_module.active.now()
+            breaker = None if self._breaker is None else BreakerState(self._breaker, now)
             lane = self._lanes.setdefault(endpoint, Lane(endpoint, breaker))
         return lane
 
@@ -68,18 +75,43 @@ class TargetState:
         """
         clock = clock_module.active
         with self._lock:
+            heard = self._settle(clock) if self.unsettled else []
             outcome = move(clock.now(), clock.draw)
-        emit(call.take_events())
+        emit(heard + call.take_events())
         return outcome
+
+    def abandon(self, call: Call) -> None:
+        """The attempt of this call was cancelled, or ended in a way that says nothing.
+
+        The garbage collector closes coroutines in the middle of anything, on a thread that may
+        hold the lock right then. So this waits for no lock: whoever asks next settles it first.
+        """
+        self.unsettled.append(call)
+        if self._lock.acquire(blocking=False):
+            try:
+                heard = self._settle(clock_module.active)
+            finally:
+                self._lock.release()
+            emit(heard)
+
+    def _settle(self, clock: Clock) -> list[Event]:
+        """Take the permits of abandoned calls back, with the lock held."""
+        heard: list[Event] = []
+        while self.unsettled:
+            call = self.unsettled.popleft()
+            call.abandoned(clock.now(), clock.draw)
+            heard += call.take_events()
+        return heard
 
     def reset(self) -> None:
         """Close every breaker and fill the budget."""
+        now = clock_module.active.now()
         with self._lock:
             for lane in self._lanes.values():
                 if lane.breaker is not None:
-                    lane.breaker.reset()
+                    lane.breaker.reset(now)
             if self.budget is not None:
-                self.budget.reset()
+                self.budget.reset(now)
 
     def after_fork(self) -> None:
         """Replace a lock that some thread of the parent may have held."""

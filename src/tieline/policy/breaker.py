@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from tieline.policy.checks import number
+from tieline.policy.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -14,10 +15,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CircuitBreaker:
-    """Settings of a circuit breaker.
+    """Settings of a circuit breaker: two rules that open it, and for how long.
+
+    Consecutive failures find a dead server soonest; the rate finds one that fails every other
+    call. Most libraries want 100 calls before they look at a rate, which a Python process with one
+    call a second never has in time.
 
     Attributes:
         failures: Consecutive failures that open it.
+        rate: Part of the calls in the window, in (0, 1], that opens it when it fails; None for
+            consecutive failures alone.
+        min_calls: Calls that must be in the window before the rate counts. As many as
+            ``failures``, where that is more: who puts up with 20 failures in a row means it.
+        window: Seconds that the rate looks back.
         open_for: Seconds it stays open the first time; doubles with each failed probe.
         open_max: Longest such time, in seconds, before the jitter.
         jitter: Each open time is changed at random by up to this fraction, so that the clients
@@ -25,6 +35,9 @@ class CircuitBreaker:
     """
 
     failures: int = 5
+    rate: float | None = 0.5
+    min_calls: int = 10
+    window: float = 30.0
     open_for: float = 1.0
     open_max: float = 30.0
     jitter: float = 0.2
@@ -32,6 +45,9 @@ class CircuitBreaker:
     def problems(self) -> Iterator[str]:
         """What is wrong with these settings."""
         yield from number("breaker.failures", self.failures, least=1, whole=True)
+        yield from number("breaker.rate", self.rate, least=0, most=1, exclusive=True, optional=True)
+        yield from number("breaker.min_calls", self.min_calls, least=1, whole=True)
+        yield from number("breaker.window", self.window, least=0, exclusive=True, unit="seconds")
         yield from number(
             "breaker.open_for", self.open_for, least=0, exclusive=True, unit="seconds"
         )
@@ -88,6 +104,15 @@ class BreakerState:
 
     Args:
         settings: Thresholds and times.
+        since: The time, so that successes are spread over the right time from the start; None
+            where it is not known.
+
+    Attributes:
+        state: Closed, open or half-open.
+        generation: Grows with every change of state.
+        failures: Failures in a row; after the rate has opened it, those in the window.
+        successes: Successes of whoever found it `quiet`, did without a permit and a lock, and
+            added one here. It only grows, and may lose an update when two threads add at once.
     """
 
     __slots__ = (
@@ -98,18 +123,22 @@ class BreakerState:
         "_probation_ends",
         "_settings",
         "_until",
+        "_window",
         "failures",
         "generation",
         "state",
+        "successes",
     )
 
-    def __init__(self, settings: CircuitBreaker) -> None:
+    def __init__(self, settings: CircuitBreaker, since: float | None = None) -> None:
         """Start closed."""
         self._settings = settings
+        self._window = None if settings.rate is None else Window(settings.window)
         self.generation = 0
-        self.reset()
+        self.successes = 0
+        self.reset(since)
 
-    def reset(self) -> None:
+    def reset(self, now: float | None = None) -> None:
         """Close, and forget everything but the generation: results still under way are void."""
         self.generation += 1
         self.state = State.CLOSED
@@ -120,10 +149,11 @@ class BreakerState:
         self._lease_ends: float | None = None
         self._neutral_probes = 0
         self._probation_ends: float | None = None
+        self._forget_calls(now)
 
     @property
     def quiet(self) -> bool:
-        """Closed with nothing to forget: success changes nothing."""
+        """Closed with nothing to forget: all that success changes is `successes`."""
         return self.state is State.CLOSED and self.failures == 0
 
     def admit(self, now: float, lease: float, draw: Callable[[], float]) -> Permit | Refusal:
@@ -162,10 +192,14 @@ class BreakerState:
             return
         if permit.probe:
             self._enter(State.CLOSED)
+            self._forget_calls(now)
             # On probation: one short of the threshold, so that a relapse opens it at once.
             self.failures = self._settings.failures - 1
             self._probation_ends = now + self._settings.open_for
-        elif not self._on_probation(now):
+            return
+        if self._window is not None:
+            self._window.record(now, failed=False, elsewhere=self.successes)
+        if not self._on_probation(now):
             self.failures = 0
 
     def failed(self, permit: Permit, now: float, draw: Callable[[], float]) -> None:
@@ -176,6 +210,12 @@ class BreakerState:
         self.failures += 1
         if permit.probe or self.failures >= self._settings.failures:
             self._open(now, draw)
+        elif self._window is not None:
+            self._window.record(now, failed=True, elsewhere=self.successes)
+            calls, failures = self._window.totals(now)
+            if self._too_many(failures, calls):
+                self.failures = failures
+                self._open(now, draw)
 
     def released(self, permit: Permit, now: float, draw: Callable[[], float]) -> None:
         """The attempt ended without a verdict: cancelled, or never made."""
@@ -190,9 +230,25 @@ class BreakerState:
         """Seconds until a probe is let through; 0 when closed or due."""
         return 0.0 if self.state is State.CLOSED else max(0.0, self._until - now)
 
+    def wait(self, now: float) -> float:
+        """Seconds until asking for leave makes sense: the open time, or the lease of a probe."""
+        until = self._until if self._lease_ends is None else self._lease_ends
+        return 0.0 if self.state is State.CLOSED else max(0.0, until - now)
+
     def been_open(self, now: float) -> float:
         """Seconds since it first opened."""
         return now - self._opened_at
+
+    def _too_many(self, failures: int, calls: int) -> bool:
+        settings = self._settings
+        if settings.rate is None or calls < max(settings.min_calls, settings.failures):
+            return False
+        # Divided, not multiplied: only a quotient is the very number that a user wrote.
+        return failures / calls >= settings.rate
+
+    def _forget_calls(self, now: float | None) -> None:
+        if self._window is not None:
+            self._window.clear(now, elsewhere=self.successes)
 
     def _on_probation(self, now: float) -> bool:
         if self._probation_ends is None:

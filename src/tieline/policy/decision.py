@@ -11,16 +11,42 @@ if TYPE_CHECKING:
     from tieline.policy.retry import Reason
 
 
-class Lane(NamedTuple):
-    """One endpoint of the target, with its breaker.
+class Seen:
+    """What was seen of an endpoint, whatever its breaker makes of it.
 
     Attributes:
-        endpoint: None for a guarded function.
-        breaker: None where the policy has none.
+        answered: When it last answered us, in monotonic seconds; None if it never did.
     """
 
-    endpoint: Endpoint | None
-    breaker: BreakerState | None
+    __slots__ = ("answered",)
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self.answered: float | None = None
+
+
+class Lane:
+    """One endpoint of the target, with its breaker.
+
+    Args:
+        endpoint: None for a guarded function.
+        breaker: None where the policy has none.
+        seen: What was seen of it; nothing, unless it is given.
+    """
+
+    __slots__ = ("breaker", "endpoint", "seen")
+
+    def __init__(
+        self, endpoint: Endpoint | None, breaker: BreakerState | None, seen: Seen | None = None
+    ) -> None:
+        """Join the three."""
+        self.endpoint = endpoint
+        self.breaker = breaker
+        self.seen = Seen() if seen is None else seen
+
+    def _replace(self, *, breaker: BreakerState | None) -> Lane:
+        """The same endpoint behind another breaker or none; what is seen of it is shared."""
+        return Lane(self.endpoint, breaker, self.seen)
 
 
 class Proceed(NamedTuple):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from tieline.errors import ConfigError
 from tieline.policy.backoff import Backoff
 from tieline.policy.breaker import CircuitBreaker
-from tieline.policy.budget import Budget
-from tieline.policy.checks import number
+from tieline.policy.budget import BUDGETS, Budget
+from tieline.policy.checks import advice, either, number
 from tieline.policy.retry import Retry
 
 if TYPE_CHECKING:
@@ -23,6 +23,12 @@ _PARTS: Final[Mapping[str, tuple[type[Retry | Backoff | CircuitBreaker | Budget]
 }
 """Setting -> its class, and whether None will do."""
 
+_NAMES: Final[Mapping[str, Mapping[str, object]]] = {"budget": BUDGETS}
+"""Setting -> what may be given by name."""
+
+ATTEMPTS_IN_WINDOW = 2
+"""Attempts, each with its full timeout, that the window of a breaker must hold (as in .NET)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
@@ -34,7 +40,8 @@ class Policy:
         retry: How often to try.
         backoff: How long to wait in between.
         breaker: When to stop trying; None for no circuit breaker.
-        budget: How much extra load retries may be; None for no limit.
+        budget: How much extra load retries may be; ``"fleet"`` for many processes with few calls
+            each (`FLEET` of `tieline.policy.budget`); None for no limit.
 
     Raises:
         ConfigError: Settings make no sense or contradict each other; it lists all problems.
@@ -47,18 +54,45 @@ class Policy:
     breaker: CircuitBreaker | None = field(default_factory=CircuitBreaker)
     budget: Budget | None = field(default_factory=Budget)
 
+    if TYPE_CHECKING:  # what may be given, beside what is then found in the attributes
+
+        def __init__(
+            self,
+            *,
+            call_timeout: float | None = ...,
+            attempt_timeout: float | None = ...,
+            retry: Retry = ...,
+            backoff: Backoff = ...,
+            breaker: CircuitBreaker | None = ...,
+            budget: Budget | Literal["fleet"] | None = ...,
+        ) -> None: ...
+
     def __post_init__(self) -> None:
-        """Report every problem at once."""
-        problems = (*self._problems(), *self._contradictions())
+        """Look up what has a name, and report every problem at once."""
+        budget: object = self.budget
+        if isinstance(budget, str):
+            object.__setattr__(self, "budget", BUDGETS.get(budget, budget))
+        problems = [*self._problems()]
+        sound = not problems
+        problems += self._contradictions()
+        problems += self._too_short_window()
+        problems += self._too_long_waits() if sound else ()
         if problems:
-            raise ConfigError(problems=problems)
+            raise ConfigError(problems=tuple(problems))
 
     def with_attempt_timeout(self, seconds: float | None) -> Policy:
-        """The same, with that much time for one attempt, and for the call if it has less."""
+        """The same, with that much time for one attempt, and for the call if it has less.
+
+        A window of the breaker that would be too short for such attempts grows with them: who
+        gives a timeout to a single connection knows of no window.
+        """
         total = self.call_timeout
         if total is not None:
             total = None if seconds is None else max(total, seconds)
-        return replace(self, attempt_timeout=seconds, call_timeout=total)
+        breaker = self.breaker
+        if seconds is not None and breaker is not None and breaker.rate is not None:
+            breaker = replace(breaker, window=max(breaker.window, ATTEMPTS_IN_WINDOW * seconds))
+        return replace(self, attempt_timeout=seconds, call_timeout=total, breaker=breaker)
 
     def _problems(self) -> Iterator[str]:
         for name in ("call_timeout", "attempt_timeout"):
@@ -69,8 +103,10 @@ class Policy:
             if isinstance(part, cls):
                 yield from part.problems()
             elif part is not None or not optional:
-                wanted = f"a tieline.{cls.__name__}" + (" or None" if optional else "")
-                yield f"{name}={part!r}: must be {wanted}"
+                names = _NAMES.get(name, ())
+                wanted = [f"a tieline.{cls.__name__}", *map(repr, names), "None"]
+                choices = either(wanted if optional else wanted[:-1])
+                yield f"{name}={part!r}: must be {choices}{advice(part, names)}"
 
     def _contradictions(self) -> Iterator[str]:
         for small, large in (
@@ -82,6 +118,29 @@ class Policy:
             low, high = self._value(small), self._value(large)
             if low is not None and high is not None and low > high:
                 yield f"{small}={low!r}: must not exceed {large}={high!r}"
+
+    def _too_short_window(self) -> Iterator[str]:
+        """Two timed-out attempts of one caller must fit in: else the rate never sees them both."""
+        window, attempt = self._value("breaker.window"), self._value("attempt_timeout")
+        if self._value("breaker.rate") is None or window is None or attempt is None:
+            return
+        if window < ATTEMPTS_IN_WINDOW * attempt:
+            yield (
+                f"breaker.window={window!r}: must be at least {ATTEMPTS_IN_WINDOW} times "
+                f"attempt_timeout={attempt!r} (or breaker.rate None)"
+            )
+
+    def _too_long_waits(self) -> Iterator[str]:
+        """The last attempt must be possible, if nothing but the waits took any time."""
+        attempts, total = self.retry.max_attempts, self.call_timeout
+        if attempts is None or total is None:
+            return
+        least = self.backoff.least(attempts - 1)
+        if least >= total:
+            yield (
+                f"retry.max_attempts={attempts!r}: the waits before the last one, {least:.4g} "
+                f"seconds at least, must take less than call_timeout={total!r}"
+            )
 
     def _value(self, name: str) -> float | None:
         value: object = self

@@ -40,6 +40,7 @@ class Reason(StrEnum):
     ATTEMPTS = "no attempts left"
     DEADLINE = "no time left for another attempt"
     BREAKER = "the circuit breaker is open"
+    UNHEALTHY = "the target is reported to be down"
     BUDGET = "the retry budget is used up"
     OUTER = "left to the surrounding guard"
     UNKNOWN = "not repeated: an error that tieline does not know"

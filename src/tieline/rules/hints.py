@@ -51,6 +51,9 @@ HINTS: Final[Mapping[str, str]] = {
     "role": "the server has another role than target_session_attrs asks for",
     "serialization": "the transaction was rolled back and may be repeated as a whole",
     "breaker": "recent calls failed, so this one was not made; it passes by itself",
+    "unhealthy": (
+        "its health checks fail, so this call was not made: look at the service and at its checks"
+    ),
     "deadline": "the caller's time was up; the server may be slow, or the deadline short",
     "outcome": (
         "the statement was handed over and no answer came: look whether it was applied "

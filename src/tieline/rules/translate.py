@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tieline.errors import CircuitOpen, ConfigError, DeadlineExceeded, TielineError, code_to_errno
+from tieline.errors import (
+    CircuitOpen,
+    ConfigError,
+    DeadlineExceeded,
+    TargetUnhealthy,
+    TielineError,
+    code_to_errno,
+)
 from tieline.rules.classes import CLASSES
 from tieline.rules.fuse import fuse
 from tieline.rules.hints import HINTS
@@ -25,8 +32,13 @@ MAX_NOTES = 10
 _VERDICTS: Mapping[type[TielineError], tuple[str, str]] = {
     CircuitOpen: ("the circuit breaker is open", "breaker"),
     DeadlineExceeded: ("the deadline was exceeded", "deadline"),
+    TargetUnhealthy: ("the target is reported to be down", "unhealthy"),
 }
 """What we say of our own verdicts, and the key of the hint."""
+
+
+_new = CircuitOpen.__new__
+_OPEN, _OPEN_HINT = _VERDICTS[CircuitOpen][0], HINTS["breaker"]
 
 
 def final_error(
@@ -81,6 +93,38 @@ def final_error(
         "hint": HINTS[hint],
     }
     return _build(decision.error, native, cause, saying=saying, ending=ending, facts=facts)
+
+
+def circuit_open(target: str, wait: float) -> CircuitOpen:
+    """The error of a call that a guarded function does not make, as `final_error` would give it.
+
+    Its message and notes are written when somebody reads them: most of these errors are caught
+    by a fallback that does not look.
+
+    Args:
+        target: Name of the target.
+        wait: Seconds until the breaker lets a probe through.
+    """
+    error = _new(CircuitOpen, _OPEN)
+    # In one go: rejecting is all that an open breaker does.
+    error.__dict__ = {
+        "target": target,
+        "elapsed": 0.0,
+        "retry_after": wait,
+        "hint": _OPEN_HINT,
+        "late": _late,
+    }
+    return error
+
+
+def _late(error: CircuitOpen) -> tuple[str, list[str]]:
+    assert error.retry_after is not None  # noqa: S101 - set above
+    saying = f"{error.target}: {error.args[0]}; {_next_probe(error.retry_after)}"
+    return " ".join(saying.splitlines()), [f"hint: {error.hint}"]
+
+
+def _next_probe(wait: float) -> str:
+    return f"the next probe may go in {seconds(wait)}"
 
 
 def lost(
@@ -161,7 +205,7 @@ def _ending(call: Call, decision: Raise, elapsed: float) -> str:
     count = call.attempts[-1].number if call.attempts else 0
     if not count:
         after = decision.retry_after
-        return "" if after is None else f"the next probe may go in {seconds(after)}"
+        return "" if after is None else _next_probe(after)
     plural = "attempt" if count == 1 else "attempts"
     text = f"{count} {plural} in {seconds(elapsed)}"
     return text if decision.error is not None else f"{text}, {decision.reason}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,11 @@ class ManualClock:
         """Move forward at once, and remember."""
         self.sleeps.append(seconds)
         self.advance(seconds)
+
+    async def sleep_async(self, seconds: float) -> None:
+        """Move forward at once, remember, and let other tasks run once."""
+        self.sleep(seconds)
+        await asyncio.sleep(0)
 
     def draw(self) -> float:
         """The next random number of its seed, uniform in [0, 1)."""
