@@ -328,6 +328,14 @@ def test_rate_at_another_threshold() -> None:
     assert state.state is State.CLOSED
 
 
+def test_rate_is_the_number_that_was_written() -> None:
+    """Seven of a hundred are 0.07, though 0.07 times a hundred is a little more than seven."""
+    assert 0.07 * 100 > 7
+    state = mixed(breaker(failures=50, rate=0.07, min_calls=100), "S" * 93 + "F" * 6)
+    assert state.state is State.CLOSED
+    assert mixed(state, "F").state is State.OPEN
+
+
 def test_more_failures_in_a_row_need_more_calls() -> None:
     """Who puts up with twenty failures in a row is not cut off after ten."""
     state = mixed(breaker(failures=20), "F" * 19)

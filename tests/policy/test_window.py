@@ -102,6 +102,15 @@ def test_ten_minutes_are_no_moment() -> None:
     assert window.totals(630.0) == (0, 0)
 
 
+def test_spread_over_the_time_since_the_last_call() -> None:
+    """What was counted since the last call is spread from there on, not from the beginning."""
+    window = Window(LENGTH)
+    window.clear(0.0)
+    window.record(600.0, failed=False)
+    window.record(603.0, failed=False, elsewhere=100)
+    assert window.totals(603.0) == (102, 0)
+
+
 def test_unknown_beginning() -> None:
     """Where nobody knows since when, successes are taken to be one window old at most."""
     window = Window(LENGTH)
@@ -136,6 +145,6 @@ def test_time_that_stands_still() -> None:
     window = Window(LENGTH)
     window.clear(10.0)
     window.record(10.0, failed=False, elsewhere=4)
-    window.record(9.0, failed=False, elsewhere=6)
-    assert window.totals(9.0) == (8, 0)
+    window.record(5.0, failed=False, elsewhere=6)
+    assert window.totals(5.0) == (8, 0)
     assert window.totals(10.0) == (8, 0)
