@@ -11,32 +11,37 @@ import psycopg as native
 import pytest
 
 import tieline
-from tieline import Policy, Retry, psycopg
+from tests.dropins.flavours import FLAVOURS, flavour
+from tieline import Policy, Retry
 from tieline.testing.proxy import Direction, FaultProxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from integration.postgres import PostgresService
+    from tests.dropins.flavours import Flavour
 
 pytestmark = pytest.mark.integration
 
-ONCE = Policy(call_timeout=5.0, attempt_timeout=5.0, retry=Retry(max_attempts=1))
+ONCE = Policy(call_timeout=5.0, attempt_timeout=5.0, retry=Retry(max_attempts=1), breaker=None)
 MEGABYTE = "SELECT repeat('x', 1000000)"
 
 
 class Way:
     """The way to the server: the proxy, and how to connect through it."""
 
-    def __init__(self, postgres: PostgresService, proxy: FaultProxy, target: str) -> None:
+    def __init__(
+        self, client: Flavour, postgres: PostgresService, proxy: FaultProxy, target: str
+    ) -> None:
+        self.client = client
         self.postgres = postgres
         self.proxy = proxy
         self.target = target
 
-    def connect(self, **options: Any) -> psycopg.Connection[Any]:
+    def connect(self, **options: Any) -> Any:
         """Connect with a single attempt."""
         params = self.postgres.params | {"port": self.proxy.port}
-        return psycopg.connect(**params, target=self.target, policy=ONCE, **options)
+        return self.client.connect(**params, target=self.target, policy=ONCE, **options)
 
     def wait_for(self, state: str, statement: str) -> None:
         """Wait, on a way of its own, until the server is so far with the statement."""
@@ -47,12 +52,21 @@ class Way:
                 assert time.monotonic() < deadline
 
 
+@pytest.fixture(params=FLAVOURS)
+def client(request: pytest.FixtureRequest) -> Iterator[Flavour]:
+    """`tieline.psycopg`, in threads and on asyncio."""
+    with flavour(request.param) as client:
+        yield client
+
+
 @pytest.fixture
-def way(postgres: PostgresService, request: pytest.FixtureRequest) -> Iterator[Way]:
+def way(
+    client: Flavour, postgres: PostgresService, request: pytest.FixtureRequest
+) -> Iterator[Way]:
     """A healthy way to the server; the target is the test's own."""
     threads = set(threading.enumerate())
     with FaultProxy((postgres.host, postgres.port)) as proxy:
-        yield Way(postgres, proxy, request.node.nodeid)
+        yield Way(client, postgres, proxy, request.node.nodeid)
     assert set(threading.enumerate()) <= threads
 
 
@@ -70,8 +84,7 @@ def test_healthy(way: Way) -> None:
         assert len(row[0]) == 1_000_000
         connection.execute("CREATE TEMP TABLE copied (n int)")
         with connection.cursor().copy("COPY copied FROM STDIN") as copy:
-            for number in range(100_000):
-                copy.write_row([number])
+            copy.write("".join(f"{number}\n" for number in range(100_000)))
         assert connection.execute("SELECT sum(n) FROM copied").fetchone() == (4_999_950_000,)
     assert way.proxy.accepted == 1
     assert way.proxy.bytes_down > 1_000_000

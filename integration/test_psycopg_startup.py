@@ -13,13 +13,16 @@ import psycopg as native
 import pytest
 
 import tieline
-from tieline import psycopg
+from tests.dropins.flavours import FLAVOURS, flavour
 from tieline.events import CallRecovered
 from tieline.testing import FaultServer, RecordingListener, reset_targets
 from tieline.testing.faults import Refuse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from integration.postgres import PostgresService
+    from tests.dropins.flavours import Flavour
 
 ONCE = tieline.Policy(retry=tieline.Retry(max_attempts=1), breaker=None, budget=None)
 PATIENT = tieline.Policy(
@@ -30,25 +33,32 @@ PATIENT = tieline.Policy(
 )
 
 
+@pytest.fixture(params=FLAVOURS)
+def client(request: pytest.FixtureRequest) -> Iterator[Flavour]:
+    """`tieline.psycopg`, in threads and on asyncio."""
+    with flavour(request.param) as client:
+        yield client
+
+
 @pytest.fixture(autouse=True)
 def fresh_targets() -> None:
     """Every breaker closed and every budget full."""
     reset_targets()
 
 
-def declined(postgres: PostgresService, **wrong: Any) -> tieline.TielineError:
+def declined(client: Flavour, postgres: PostgresService, **wrong: Any) -> tieline.TielineError:
     """The error of a connect with something wrong."""
     with pytest.raises(tieline.Declined) as caught:
-        psycopg.connect(**postgres.params | wrong)
+        client.connect(**postgres.params | wrong)
     assert isinstance(caught.value, native.OperationalError)
     assert postgres.password not in str(caught.value)
     return caught.value
 
 
-def test_a_wrong_password_is_sent_once(postgres: PostgresService) -> None:
+def test_a_wrong_password_is_sent_once(client: Flavour, postgres: PostgresService) -> None:
     """28P01: one attempt, one line in the server's log, however many addresses and hosts."""
     before = postgres.log().count("password authentication failed")
-    error = declined(postgres, host="127.0.0.1,localhost", password="wrong")
+    error = declined(client, postgres, host="127.0.0.1,localhost", password="wrong")
     assert isinstance(error, tieline.AuthenticationFailed)
     assert error.failure is not None
     assert error.failure.code == "28P01"
@@ -56,53 +66,53 @@ def test_a_wrong_password_is_sent_once(postgres: PostgresService) -> None:
     assert postgres.log().count("password authentication failed") == before + 1
 
 
-def test_no_password(postgres: PostgresService) -> None:
+def test_no_password(client: Flavour, postgres: PostgresService) -> None:
     """A server that asks for a password that nobody gave: AuthenticationFailed, once."""
-    error = declined(postgres, password="")
+    error = declined(client, postgres, password="")
     assert isinstance(error, tieline.AuthenticationFailed)
     assert error.hint is not None
     assert "none was given" in error.hint
 
 
-def test_no_such_database(postgres: PostgresService) -> None:
+def test_no_such_database(client: Flavour, postgres: PostgresService) -> None:
     """3D000 is TargetNotFound."""
-    error = declined(postgres, dbname="nowhere")
+    error = declined(client, postgres, dbname="nowhere")
     assert isinstance(error, tieline.TargetNotFound)
     assert error.failure is not None
     assert error.failure.code == "3D000"
 
 
-def test_no_entry_for_replication(postgres: PostgresService) -> None:
+def test_no_entry_for_replication(client: Flavour, postgres: PostgresService) -> None:
     """28000, no entry in pg_hba.conf, is AuthenticationFailed."""
-    error = declined(postgres, replication="true")
+    error = declined(client, postgres, replication="true")
     assert isinstance(error, tieline.AuthenticationFailed)
     assert error.failure is not None
     assert error.failure.code == "28000"
 
 
-def test_a_bad_setting(postgres: PostgresService) -> None:
+def test_a_bad_setting(client: Flavour, postgres: PostgresService) -> None:
     """22023, a setting that the server rejects, is Declined and not repeated."""
-    error = declined(postgres, options="-c work_mem=banana")
+    error = declined(client, postgres, options="-c work_mem=banana")
     assert error.failure is not None
     assert (error.failure.kind, error.failure.code) == (tieline.Kind.SETTINGS, "22023")
     assert len(error.attempts) == 1
 
 
 @pytest.mark.parametrize("role", ["standby", "read-only"])
-def test_another_role(postgres: PostgresService, role: str) -> None:
+def test_another_role(client: Flavour, postgres: PostgresService, role: str) -> None:
     """A primary where a standby is asked for: Declined, which says nothing of its health."""
-    error = declined(postgres, target_session_attrs=role, policy=ONCE)
+    error = declined(client, postgres, target_session_attrs=role, policy=ONCE)
     assert error.failure is not None
     assert error.failure.kind is tieline.Kind.WRONG_ROLE
 
 
-def test_prefer_standby_takes_a_primary(postgres: PostgresService) -> None:
+def test_prefer_standby_takes_a_primary(client: Flavour, postgres: PostgresService) -> None:
     """Without any standby, prefer-standby is content with the primary."""
-    with psycopg.connect(**postgres.params, target_session_attrs="prefer-standby") as connection:
+    with client.connect(**postgres.params, target_session_attrs="prefer-standby") as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_a_full_server(postgres: PostgresService) -> None:
+def test_a_full_server(client: Flavour, postgres: PostgresService) -> None:
     """53300 is TooBusy; it is repeated, and succeeds once a slot is free."""
     with native.connect(postgres.admin_conninfo, autocommit=True) as admin:
         admin.execute(f"ALTER ROLE {postgres.user} CONNECTION LIMIT 2")
@@ -110,13 +120,13 @@ def test_a_full_server(postgres: PostgresService) -> None:
         with ExitStack() as slots:
             for _ in range(2):
                 slots.enter_context(native.connect(postgres.conninfo))
-            error = declined(postgres, policy=ONCE)
+            error = declined(client, postgres, policy=ONCE)
             assert isinstance(error, tieline.TooBusy)
             assert error.failure is not None
             assert error.failure.code == "53300"
             leaving = threading.Timer(0.3, slots.close)
             leaving.start()
-            with psycopg.connect(postgres.conninfo, policy=PATIENT) as connection:
+            with client.connect(postgres.conninfo, policy=PATIENT) as connection:
                 assert connection.execute("SELECT 1").fetchone() == (1,)
             leaving.join()
     finally:
@@ -124,17 +134,17 @@ def test_a_full_server(postgres: PostgresService) -> None:
             admin.execute(f"ALTER ROLE {postgres.user} CONNECTION LIMIT -1")
 
 
-def test_a_restart_within_one_call(postgres: PostgresService) -> None:
+def test_a_restart_within_one_call(client: Flavour, postgres: PostgresService) -> None:
     """A connect that begins while the server is down ends well when it comes back in time."""
     postgres.kill()
     with pytest.raises(tieline.Refused):
-        psycopg.connect(postgres.conninfo, policy=ONCE)
+        client.connect(postgres.conninfo, policy=ONCE)
     starter = threading.Timer(0.3, postgres.start)
     starter.start()
     try:
         with (
             RecordingListener() as heard,
-            psycopg.connect(postgres.conninfo, policy=PATIENT) as connection,
+            client.connect(postgres.conninfo, policy=PATIENT) as connection,
         ):
             assert connection.execute("SELECT 1").fetchone() == (1,)
         assert heard.of(CallRecovered)
@@ -142,9 +152,15 @@ def test_a_restart_within_one_call(postgres: PostgresService) -> None:
         starter.join()
 
 
-def test_a_server_that_shuts_down_is_not_ready(postgres: PostgresService) -> None:
+def test_a_server_that_shuts_down_is_not_ready(client: Flavour, postgres: PostgresService) -> None:
     """57P03, told by a server that is shutting down, is NotReady."""
-    with psycopg.connect(postgres.admin_conninfo) as holder:
+    with native.connect(postgres.admin_conninfo, autocommit=True) as admin:
+        # Statements that earlier tests have left would hold the shutdown up.
+        admin.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = %s",
+            (postgres.user,),
+        )
+    with client.connect(postgres.admin_conninfo) as holder:
         # A smart shutdown waits for its sessions and lets in nobody else.
         pid = holder.execute("SELECT pg_read_file('postmaster.pid')").fetchone()
         assert pid
@@ -154,7 +170,7 @@ def test_a_server_that_shuts_down_is_not_ready(postgres: PostgresService) -> Non
         code = None
         while code is None:
             try:
-                psycopg.connect(postgres.conninfo, policy=ONCE).close()
+                client.connect(postgres.conninfo, policy=ONCE).close()
             except tieline.NotReady as error:
                 code = error.failure and error.failure.code
             assert time.monotonic() < until
@@ -165,29 +181,29 @@ def test_a_server_that_shuts_down_is_not_ready(postgres: PostgresService) -> Non
     postgres.start()
 
 
-def test_the_next_host(postgres: PostgresService) -> None:
+def test_the_next_host(client: Flavour, postgres: PostgresService) -> None:
     """A dead host before a living one costs nothing but its refusal."""
     with FaultServer(Refuse()) as dead:
         arguments = postgres.params | {
             "host": f"127.0.0.1,{postgres.host}",
             "port": f"{dead.port},{postgres.port}",
         }
-        with psycopg.connect(**arguments) as connection:
+        with client.connect(**arguments) as connection:
             assert connection.info.port == postgres.port
         if native.pq.version() < 160000:
             pytest.skip("load_balance_hosts came with libpq 16")
         for _ in range(10):
-            with psycopg.connect(**arguments, load_balance_hosts="random") as connection:
+            with client.connect(**arguments, load_balance_hosts="random") as connection:
                 assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_a_frozen_server(postgres: PostgresService) -> None:
+def test_a_frozen_server(client: Flavour, postgres: PostgresService) -> None:
     """A server that takes connections and says nothing is left in time."""
     postgres.pause()
     began = time.monotonic()
     try:
         with pytest.raises(tieline.HandshakeFailed) as caught:
-            psycopg.connect(postgres.conninfo, connect_timeout=0.3, policy=ONCE)
+            client.connect(postgres.conninfo, connect_timeout=0.3, policy=ONCE)
     finally:
         postgres.resume()
     assert 0.3 <= time.monotonic() - began < 1
@@ -195,11 +211,11 @@ def test_a_frozen_server(postgres: PostgresService) -> None:
     assert caught.value.failure.kind is tieline.Kind.TIMEOUT
 
 
-def test_errors_of_sql_show_no_code(postgres: PostgresService) -> None:
+def test_errors_of_sql_show_no_code(client: Flavour, postgres: PostgresService) -> None:
     """Once connected, messages read as they do natively: the verbosity is back to normal."""
     texts = []
-    for client in (native, psycopg):
-        with client.connect(postgres.conninfo) as connection:
+    for connect in (client.connect_natively, client.connect):
+        with connect(postgres.conninfo) as connection:
             with pytest.raises(native.errors.UndefinedTable) as caught:
                 connection.execute("SELECT FROM nowhere")
             texts.append((str(caught.value), connection.pgconn.get_error_message()))

@@ -10,17 +10,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg as native
-import psycopg_pool
 import pytest
 
 import tieline
-from tieline import psycopg
+from tests.dropins.flavours import FLAVOURS, flavour
 from tieline.testing import reset_targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from integration.postgres import PostgresService
+    from tests.dropins.flavours import Flavour
 
 WAIT = "SELECT pg_sleep(30)"
 SLOW_COMMIT = """
@@ -30,6 +30,13 @@ CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql
 CREATE CONSTRAINT TRIGGER dawdle AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION dawdle();
 """
+
+
+@pytest.fixture(params=FLAVOURS)
+def client(request: pytest.FixtureRequest) -> Iterator[Flavour]:
+    """`tieline.psycopg`, in threads and on asyncio."""
+    with flavour(request.param) as client:
+        yield client
 
 
 @pytest.fixture(autouse=True)
@@ -103,9 +110,9 @@ def lost(statement: Callable[[], object]) -> tieline.TielineError:
 
 
 @pytest.mark.parametrize("how", ["terminate", "kill"])
-def test_lost_in_a_transaction(tables: PostgresService, how: str) -> None:
+def test_lost_in_a_transaction(client: Flavour, tables: PostgresService, how: str) -> None:
     """Inside a transaction nothing can have been applied, and the error says so."""
-    with psycopg.connect(tables.conninfo, target="orders-db") as connection:
+    with client.connect(tables.conninfo, target="orders-db") as connection:
         connection.execute("INSERT INTO kept VALUES (1)")
         with struck(tables, how):
             error = lost(lambda: connection.execute(WAIT))
@@ -119,9 +126,9 @@ def test_lost_in_a_transaction(tables: PostgresService, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["terminate", "kill"])
-def test_lost_outside_a_transaction(tables: PostgresService, how: str) -> None:
+def test_lost_outside_a_transaction(client: Flavour, tables: PostgresService, how: str) -> None:
     """In autocommit mode a statement under way may have been applied."""
-    with psycopg.connect(tables.conninfo, autocommit=True) as connection, struck(tables, how):
+    with client.connect(tables.conninfo, autocommit=True) as connection, struck(tables, how):
         error = lost(lambda: connection.execute(WAIT))
     assert isinstance(error, tieline.OutcomeUnknown)
     assert isinstance(error, native.OperationalError)
@@ -148,7 +155,7 @@ def commit_by_block(connection: native.Connection[Any]) -> None:
 
 def commit_in_autocommit(connection: native.Connection[Any]) -> None:
     """At the end of a transaction block in autocommit mode."""
-    connection.autocommit = True
+    connection.set_autocommit(True)
     commit_by_block(connection)
 
 
@@ -178,13 +185,13 @@ def commit_in_a_pipeline(connection: native.Connection[Any]) -> None:
 
 def many(connection: native.Connection[Any]) -> None:
     """Several statements, each of which commits itself."""
-    connection.autocommit = True
+    connection.set_autocommit(True)
     connection.cursor().executemany("INSERT INTO slow VALUES (%s)", [(1,), (2,)])
 
 
 def copy_in(connection: native.Connection[Any]) -> None:
     """A COPY that commits itself."""
-    connection.autocommit = True
+    connection.set_autocommit(True)
     with connection.cursor().copy("COPY slow FROM STDIN") as copy:
         copy.write_row((1,))
 
@@ -213,10 +220,10 @@ def rolled_back_then_more(connection: native.Connection[Any]) -> None:
     ids=lambda end: end.__name__,
 )
 def test_a_commit_in_flight(
-    tables: PostgresService, end: Callable[[native.Connection[Any]], None]
+    client: Flavour, tables: PostgresService, end: Callable[[native.Connection[Any]], None]
 ) -> None:
     """However a COMMIT is said, one without an answer raises OutcomeUnknown."""
-    connection = psycopg.connect(tables.conninfo)
+    connection = client.connect(tables.conninfo)
     try:
         with struck(tables):
             error = lost(lambda: end(connection))
@@ -226,9 +233,9 @@ def test_a_commit_in_flight(
     assert error.maybe_applied
 
 
-def test_a_commit_of_two_phases_in_flight(tables: PostgresService) -> None:
+def test_a_commit_of_two_phases_in_flight(client: Flavour, tables: PostgresService) -> None:
     """A commit of a two-phase transaction that is not prepared is a COMMIT like any other."""
-    with psycopg.connect(tables.conninfo) as connection:
+    with client.connect(tables.conninfo) as connection:
         connection.tpc_begin("one")
         connection.execute("INSERT INTO slow VALUES (1)")
         with struck(tables):
@@ -236,9 +243,9 @@ def test_a_commit_of_two_phases_in_flight(tables: PostgresService) -> None:
     assert isinstance(error, tieline.OutcomeUnknown)
 
 
-def test_a_commit_that_a_kill_cuts(tables: PostgresService) -> None:
+def test_a_commit_that_a_kill_cuts(client: Flavour, tables: PostgresService) -> None:
     """A server that dies during COMMIT, and comes back, holds the row or not; nothing is replayed."""
-    with psycopg.connect(tables.conninfo) as connection:
+    with client.connect(tables.conninfo) as connection:
         connection.execute("INSERT INTO slow VALUES (1)")
         with struck(tables, "kill"):
             error = lost(connection.commit)
@@ -291,10 +298,14 @@ def savepoint(connection: native.Connection[Any]) -> None:
 )
 @pytest.mark.parametrize("begun", [True, False], ids=["begun", "first"])
 def test_terminated_while_idle(
-    tables: PostgresService, use: Callable[[native.Connection[Any]], None], *, begun: bool
+    client: Flavour,
+    tables: PostgresService,
+    use: Callable[[native.Connection[Any]], None],
+    *,
+    begun: bool,
 ) -> None:
     """In a transaction, or at its BEGIN, a terminated session applied nothing: ConnectionLost."""
-    with psycopg.connect(tables.conninfo) as connection:
+    with client.connect(tables.conninfo) as connection:
         if begun:
             connection.execute("INSERT INTO kept VALUES (1)")
         terminate(tables, connection)
@@ -306,9 +317,9 @@ def test_terminated_while_idle(
 
 
 @pytest.mark.parametrize("autocommit", [True, False])
-def test_use_after_the_loss(tables: PostgresService, *, autocommit: bool) -> None:
+def test_use_after_the_loss(client: Flavour, tables: PostgresService, *, autocommit: bool) -> None:
     """A connection known to be lost says so, and that nothing was sent, by every way to use it."""
-    connection = psycopg.connect(tables.conninfo, autocommit=autocommit)
+    connection = client.connect(tables.conninfo, autocommit=autocommit)
     cursor = connection.cursor()
     terminate(tables, connection)
     lost(lambda: insert(connection))
@@ -329,9 +340,9 @@ def test_use_after_the_loss(tables: PostgresService, *, autocommit: bool) -> Non
     assert rows(tables) == 0
 
 
-def test_a_listener_sent_nothing(tables: PostgresService) -> None:
+def test_a_listener_sent_nothing(client: Flavour, tables: PostgresService) -> None:
     """A session lost while it waits for notifications leaves no outcome unknown."""
-    with psycopg.connect(tables.conninfo, autocommit=True) as connection:
+    with client.connect(tables.conninfo, autocommit=True) as connection:
         connection.execute("LISTEN news")
         terminate(tables, connection)
         error = lost(lambda: list(connection.notifies()))
@@ -339,9 +350,9 @@ def test_a_listener_sent_nothing(tables: PostgresService) -> None:
     assert not error.maybe_applied
 
 
-def test_a_closed_connection(postgres: PostgresService) -> None:
+def test_a_closed_connection(client: Flavour, postgres: PostgresService) -> None:
     """A connection closed by its user raises psycopg's error, and nothing of ours."""
-    connection = psycopg.connect(postgres.conninfo)
+    connection = client.connect(postgres.conninfo)
     connection.close()
     with pytest.raises(native.OperationalError, match="the connection is closed") as caught:
         connection.execute("SELECT 1")
@@ -359,10 +370,15 @@ def test_a_closed_connection(postgres: PostgresService) -> None:
 )
 @pytest.mark.parametrize("autocommit", [True, False])
 def test_errors_of_sql_pass(
-    tables: PostgresService, statement: str, expected: type[Exception], *, autocommit: bool
+    client: Flavour,
+    tables: PostgresService,
+    statement: str,
+    expected: type[Exception],
+    *,
+    autocommit: bool,
 ) -> None:
     """An error that says nothing of the connection is psycopg's own object, class and all."""
-    with psycopg.connect(tables.conninfo, autocommit=autocommit) as connection:
+    with client.connect(tables.conninfo, autocommit=autocommit) as connection:
         with pytest.raises(expected) as caught:
             connection.execute(statement)  # type: ignore[call-overload]
         assert type(caught.value) is expected
@@ -372,9 +388,11 @@ def test_errors_of_sql_pass(
 
 
 @pytest.mark.parametrize("autocommit", [True, False])
-def test_a_deadline_cuts_a_statement(tables: PostgresService, *, autocommit: bool) -> None:
+def test_a_deadline_cuts_a_statement(
+    client: Flavour, tables: PostgresService, *, autocommit: bool
+) -> None:
     """On time, and the connection goes with it: its answer must not be taken for another's."""
-    with psycopg.connect(tables.conninfo, autocommit=autocommit) as connection:
+    with client.connect(tables.conninfo, autocommit=autocommit) as connection:
         began = time.monotonic()
         with pytest.raises(tieline.DeadlineExceeded) as caught, tieline.deadline(0.35):
             connection.execute(WAIT)
@@ -386,19 +404,19 @@ def test_a_deadline_cuts_a_statement(tables: PostgresService, *, autocommit: boo
         assert connection.broken
 
 
-def test_a_deadline_ends_with_its_block(postgres: PostgresService) -> None:
+def test_a_deadline_ends_with_its_block(client: Flavour, postgres: PostgresService) -> None:
     """A connection opened inside a deadline outlives it."""
     with tieline.deadline(0.2):
-        connection = psycopg.connect(postgres.conninfo)
+        connection = client.connect(postgres.conninfo)
     with connection:
         assert connection.execute("SELECT 1 FROM pg_sleep(0.3)").fetchone() == (1,)
         with tieline.deadline(5):
             assert connection.execute("SELECT 1 FROM pg_sleep(0.15)").fetchone() == (1,)
 
 
-def test_nothing_begins_after_the_deadline(tables: PostgresService) -> None:
+def test_nothing_begins_after_the_deadline(client: Flavour, tables: PostgresService) -> None:
     """A statement that there is no time for is not sent, and an idle connection stays usable."""
-    with psycopg.connect(tables.conninfo, autocommit=True) as connection:
+    with client.connect(tables.conninfo, autocommit=True) as connection:
         with tieline.deadline(0.05):
             time.sleep(0.06)
             with pytest.raises(tieline.DeadlineExceeded) as caught:
@@ -408,9 +426,9 @@ def test_nothing_begins_after_the_deadline(tables: PostgresService) -> None:
     assert rows(tables) == 1
 
 
-def test_no_commit_after_the_deadline(tables: PostgresService) -> None:
+def test_no_commit_after_the_deadline(client: Flavour, tables: PostgresService) -> None:
     """A transaction that the deadline overtakes is rolled back, whatever is done with it later."""
-    with psycopg.connect(tables.conninfo, autocommit=True) as connection:
+    with client.connect(tables.conninfo, autocommit=True) as connection:
         with (
             pytest.raises(tieline.DeadlineExceeded) as caught,
             tieline.deadline(0.2),
@@ -423,10 +441,10 @@ def test_no_commit_after_the_deadline(tables: PostgresService) -> None:
     assert rows(tables) == 0
 
 
-def test_a_deadline_over_a_stream(postgres: PostgresService) -> None:
+def test_a_deadline_over_a_stream(client: Flavour, postgres: PostgresService) -> None:
     """Rows that trickle in do not extend the deadline."""
     query = "SELECT i, pg_sleep(0.02) FROM generate_series(1, 1000) AS i"
-    with psycopg.connect(postgres.conninfo) as connection:
+    with client.connect(postgres.conninfo) as connection:
         began = time.monotonic()
         with pytest.raises(tieline.DeadlineExceeded), tieline.deadline(0.3):
             for _ in connection.cursor().stream(query):
@@ -435,10 +453,13 @@ def test_a_deadline_over_a_stream(postgres: PostgresService) -> None:
 
 
 @pytest.mark.parametrize("seconds", [None, 0.35, 20.0])
-@pytest.mark.parametrize("client", [native, psycopg], ids=["native", "ours"])
-def test_ctrl_c(postgres: PostgresService, client: Any, seconds: float | None) -> None:
+@pytest.mark.parametrize("ours", [False, True], ids=["native", "ours"])
+def test_ctrl_c(
+    client: Flavour, postgres: PostgresService, seconds: float | None, *, ours: bool
+) -> None:
     """An interrupted statement is cancelled, and the connection goes on as psycopg's does."""
-    with client.connect(postgres.conninfo, autocommit=True) as connection:
+    connect = client.connect if ours else client.connect_natively
+    with connect(postgres.conninfo, autocommit=True) as connection:
         before = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
         signal.setitimer(signal.ITIMER_REAL, 0.3)
         try:
@@ -451,17 +472,17 @@ def test_ctrl_c(postgres: PostgresService, client: Any, seconds: float | None) -
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_a_guard_does_not_repeat_what_was_sent(tables: PostgresService) -> None:
+def test_a_guard_does_not_repeat_what_was_sent(client: Flavour, tables: PostgresService) -> None:
     """A statement marks the guard around it: a later refusal does not run it a second time."""
     calls = []
 
     @tieline.guard("guarded-statement")
     def work() -> None:
         calls.append(1)
-        with psycopg.connect(tables.conninfo, autocommit=True) as connection:
+        with client.connect(tables.conninfo, autocommit=True) as connection:
             connection.execute("INSERT INTO kept VALUES (%s)", (len(calls),))
         tables.kill()
-        psycopg.connect(tables.conninfo).close()
+        client.connect(tables.conninfo).close()
 
     with pytest.raises(tieline.Refused):
         work()
@@ -469,14 +490,16 @@ def test_a_guard_does_not_repeat_what_was_sent(tables: PostgresService) -> None:
     assert len(calls) == rows(tables) == 1
 
 
-def test_a_guard_knows_of_an_outcome_that_was_swallowed(tables: PostgresService) -> None:
+def test_a_guard_knows_of_an_outcome_that_was_swallowed(
+    client: Flavour, tables: PostgresService
+) -> None:
     """A statement whose outcome is unknown counts as sent, also when its error is caught inside."""
     calls = []
 
     @tieline.guard("guarded-unknown")
     def work() -> None:
         calls.append(1)
-        connection = psycopg.connect(tables.conninfo, autocommit=True)
+        connection = client.connect(tables.conninfo, autocommit=True)
         terminate(tables, connection)
         lost(lambda: insert(connection))
         connection.close()
@@ -487,9 +510,9 @@ def test_a_guard_knows_of_an_outcome_that_was_swallowed(tables: PostgresService)
     assert len(calls) == 1
 
 
-def test_a_guard_repeats_what_was_not_sent(tables: PostgresService) -> None:
+def test_a_guard_repeats_what_was_not_sent(client: Flavour, tables: PostgresService) -> None:
     """A connection known to be lost sends nothing, so the guard runs the function again."""
-    broken = psycopg.connect(tables.conninfo, autocommit=True)
+    broken = client.connect(tables.conninfo, autocommit=True)
     terminate(tables, broken)
     lost(lambda: insert(broken))
     calls = []
@@ -499,7 +522,7 @@ def test_a_guard_repeats_what_was_not_sent(tables: PostgresService) -> None:
         calls.append(1)
         if len(calls) == 1:
             insert(broken)
-        with psycopg.connect(tables.conninfo, autocommit=True) as connection:
+        with client.connect(tables.conninfo, autocommit=True) as connection:
             insert(connection)
 
     work()
@@ -507,7 +530,7 @@ def test_a_guard_repeats_what_was_not_sent(tables: PostgresService) -> None:
     assert (len(calls), rows(tables)) == (2, 1)
 
 
-def test_nothing_is_replayed(tables: PostgresService) -> None:
+def test_nothing_is_replayed(client: Flavour, tables: PostgresService) -> None:
     """Every acknowledged row is there, once; an unacknowledged one at most once."""
     acknowledged = []
     done = threading.Event()
@@ -517,7 +540,7 @@ def test_nothing_is_replayed(tables: PostgresService) -> None:
             if done.is_set():
                 return
             try:
-                with psycopg.connect(tables.conninfo, autocommit=True) as connection:
+                with client.connect(tables.conninfo, autocommit=True) as connection:
                     connection.execute("INSERT INTO kept VALUES (%s)", (number,))
             except tieline.TielineError:
                 continue
@@ -538,11 +561,9 @@ def test_nothing_is_replayed(tables: PostgresService) -> None:
     assert acknowledged
 
 
-def test_a_native_pool_drops_what_is_lost(tables: PostgresService) -> None:
+def test_a_native_pool_drops_what_is_lost(client: Flavour, tables: PostgresService) -> None:
     """A pool of psycopg's own, with our connections, replaces one whose statement was lost."""
-    with psycopg_pool.ConnectionPool(
-        tables.conninfo, connection_class=psycopg.Connection, min_size=1, max_size=1, open=True
-    ) as pool:
+    with client.open_pool(tables.conninfo, min_size=1, max_size=1) as pool:
         with pytest.raises(tieline.ConnectionLost), pool.connection() as connection:
             terminate(tables, connection)
             insert(connection)

@@ -7,10 +7,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.dropins.flavours import FLAVOURS, flavour
 from tieline.testing import ManualClock, reset_targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.dropins.flavours import Flavour
+
+
+@pytest.fixture(params=FLAVOURS)
+def client(request: pytest.FixtureRequest) -> Iterator[Flavour]:
+    """`tieline.psycopg`, in threads and on asyncio."""
+    with flavour(request.param) as client:
+        yield client
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.dropins.flavours import Flavour
     from tieline.testing import ManualClock
 
 ONCE = tieline.Policy(retry=tieline.Retry(max_attempts=1), breaker=None, budget=None)
@@ -81,12 +82,12 @@ def shown(error: BaseException, *more: object) -> str:
 
 @pytest.mark.parametrize("conninfo", MALFORMED)
 def test_nothing_of_a_malformed_conninfo_is_shown(
-    conninfo: str, caplog: pytest.LogCaptureFixture, clock: ManualClock
+    client: Flavour, conninfo: str, caplog: pytest.LogCaptureFixture, clock: ManualClock
 ) -> None:
     """The password in a conninfo that cannot be read shows up nowhere, and every log is silent."""
     caplog.set_level(logging.DEBUG)
     with RecordingListener() as heard, pytest.raises(native.Error) as caught:
-        psycopg.connect(conninfo.format(SECRET))
+        client.connect(conninfo.format(SECRET))
     assert isinstance(caught.value, tieline.ConfigError)
     assert SECRET not in shown(caught.value, caplog.text, heard.events)
     assert "".join(traceback.format_exception(caught.value)).count(SECRET) == 0
@@ -100,7 +101,7 @@ def test_nothing_of_a_malformed_conninfo_is_shown(
     ),
 )
 def test_no_part_of_a_password_is_shown(
-    template: str, secret: str, caplog: pytest.LogCaptureFixture
+    client: Flavour, template: str, secret: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever stands in the place of the password, the error does not repeat it."""
     caplog.set_level(logging.DEBUG)
@@ -108,7 +109,7 @@ def test_no_part_of_a_password_is_shown(
     marked = f"Zq{secret}qZ"
     try:
         with simulate(psycopg, tieline.Refused), RecordingListener() as heard:
-            psycopg.connect(template.replace("{}", marked), policy=ONCE)
+            client.connect(template.replace("{}", marked), policy=ONCE)
     except native.Error as error:
         if isinstance(error, tieline.ConfigError):
             text = shown(error, caplog.text, heard.events)
@@ -123,7 +124,7 @@ def test_no_part_of_a_password_is_shown(
     "fault_host", ["127.0.0.1", "nowhere.invalid"], ids=["refused", "unresolved"]
 )
 def test_a_good_conninfo_keeps_its_password(
-    fault_host: str, caplog: pytest.LogCaptureFixture
+    client: Flavour, fault_host: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A failure to connect shows no password, in any part of the error or the log."""
     caplog.set_level(logging.DEBUG, "tieline")
@@ -132,17 +133,17 @@ def test_a_good_conninfo_keeps_its_password(
         RecordingListener() as heard,
         pytest.raises(tieline.ConnectFailed) as caught,
     ):
-        psycopg.connect(f"postgresql://app:{SECRET}@{fault_host}:{server.port}/app", policy=ONCE)
+        client.connect(f"postgresql://app:{SECRET}@{fault_host}:{server.port}/app", policy=ONCE)
     assert SECRET not in shown(caught.value, caplog.text, heard.events)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_config_error_is_psycopgs() -> None:
+def test_a_config_error_is_psycopgs(client: Flavour) -> None:
     """A conninfo that cannot be read raises what psycopg raises, which is also a ValueError."""
     with pytest.raises(native.ProgrammingError):
-        native.connect("nonsense")
+        client.connect_natively("nonsense")
     with pytest.raises(native.ProgrammingError) as caught:
-        psycopg.connect("nonsense")
+        client.connect("nonsense")
     assert isinstance(caught.value, tieline.ConfigError)
     assert isinstance(caught.value, ValueError)
 
@@ -165,27 +166,29 @@ def test_a_config_error_is_psycopgs() -> None:
     ],
     ids=str,
 )
-def test_the_class_is_the_one_that_psycopg_raises(conninfo: str, arguments: Any) -> None:
+def test_the_class_is_the_one_that_psycopg_raises(
+    client: Flavour, conninfo: str, arguments: Any
+) -> None:
     """Every parameter that we refuse is one that psycopg refuses, and by the same class."""
     # psycopg 3.2 lets an OverflowError escape.
     with pytest.raises((native.Error, OverflowError)) as theirs:
-        native.connect(conninfo, **arguments)
+        client.connect_natively(conninfo, **arguments)
     with pytest.raises(tieline.ConfigError) as ours:
-        psycopg.connect(conninfo, **arguments)
+        client.connect(conninfo, **arguments)
     if isinstance(theirs.value, native.Error):
         assert isinstance(ours.value, type(theirs.value))
 
 
-def test_a_wrong_keyword_is_answered_by_the_nearest() -> None:
+def test_a_wrong_keyword_is_answered_by_the_nearest(client: Flavour) -> None:
     """A misspelt parameter is named, together with what was meant."""
     with pytest.raises(tieline.ConfigError, match=r"pasword.*did you mean password"):
-        psycopg.connect(host="db", pasword="x")
+        client.connect(host="db", pasword="x")
 
 
-def test_all_problems_at_once() -> None:
+def test_all_problems_at_once(client: Flavour) -> None:
     """One error lists every problem, one line each."""
     with pytest.raises(tieline.ConfigError) as caught:
-        psycopg.connect("nonsense", hosst="db", connect_timeout="soon", port="x")
+        client.connect("nonsense", hosst="db", connect_timeout="soon", port="x")
     problems = caught.value.problems
     assert [problem.split(":")[0].split("=")[0] for problem in problems] == [
         "hosst",
@@ -195,69 +198,71 @@ def test_all_problems_at_once() -> None:
     ]
 
 
-def test_none_is_not_given() -> None:
+def test_none_is_not_given(client: Flavour) -> None:
     """A keyword of None is dropped, as psycopg drops it, an unknown one included."""
-    with FaultServer(accepts) as server, attempt(server, password=None, nonsense=None):
+    with FaultServer(accepts) as server, attempt(client, server, password=None, nonsense=None):
         assert server.accepted == 1
 
 
 @pytest.mark.parametrize("value", ["a\0b", "a\udc80b"], ids=["NUL", "surrogate"])
-def test_a_password_that_cannot_be_sent(value: str) -> None:
+def test_a_password_that_cannot_be_sent(client: Flavour, value: str) -> None:
     """A value that cannot be encoded is refused by name, and not shown."""
     with pytest.raises(tieline.ConfigError, match=r"^password: ") as caught:
-        psycopg.connect(host="db", password=value)
+        client.connect(host="db", password=value)
     assert value not in shown(caught.value)
 
 
-def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_is_read(client: Flavour, monkeypatch: pytest.MonkeyPatch) -> None:
     """PGHOST, PGPORT and PGCONNECT_TIMEOUT mean to us what they mean to libpq."""
     with FaultServer(accepts) as server:
         monkeypatch.setenv("PGHOST", server.host)
         monkeypatch.setenv("PGPORT", str(server.port))
         monkeypatch.setenv("PGSSLMODE", "disable")
         monkeypatch.setenv("PGCONNECT_TIMEOUT", "3")
-        with psycopg.connect() as connection:
+        with client.connect() as connection:
             assert connection.info.port == server.port
         server.fault = Refuse()
         with pytest.raises(tieline.Refused) as caught:
-            psycopg.connect(policy=ONCE)
+            client.connect(policy=ONCE)
     assert caught.value.endpoint == tieline.Endpoint("postgresql", server.host, server.port)
 
 
 def test_several_hosts_of_the_environment(
-    monkeypatch: pytest.MonkeyPatch, clock: ManualClock
+    client: Flavour, monkeypatch: pytest.MonkeyPatch, clock: ManualClock
 ) -> None:
     """A list in PGHOST and PGPORT, an empty item included, is one endpoint an item."""
     with FaultServer(Refuse()) as dead, FaultServer(accepts) as alive:
         monkeypatch.setenv("PGHOST", "127.0.0.1,127.0.0.1")
         monkeypatch.setenv("PGPORT", f"{dead.port},{alive.port}")
-        with psycopg.connect(sslmode="disable") as connection:
+        with client.connect(sslmode="disable") as connection:
             assert connection.info.port == alive.port
         assert alive.accepted == 1
 
 
 def test_an_empty_item_means_the_default(
-    monkeypatch: pytest.MonkeyPatch, clock: ManualClock
+    client: Flavour, monkeypatch: pytest.MonkeyPatch, clock: ManualClock
 ) -> None:
     """An empty host in a list is the default one, and not the whole list once more."""
     with FaultServer(Refuse()) as dead, FaultServer(accepts) as alive:
         monkeypatch.setenv("PGPORT", str(alive.port))
-        with psycopg.connect(f"host=127.0.0.1,127.0.0.1 port={dead.port}, sslmode=disable") as one:
+        with client.connect(f"host=127.0.0.1,127.0.0.1 port={dead.port}, sslmode=disable") as one:
             assert one.info.port == alive.port
         with pytest.raises(tieline.ConnectFailed) as caught:
-            psycopg.connect(f"host=127.0.0.1,, port={dead.port}", policy=ONCE)
+            client.connect(f"host=127.0.0.1,, port={dead.port}", policy=ONCE)
     shown_hosts = [record.endpoint.host for record in caught.value.attempts if record.endpoint]
     assert shown_hosts == ["127.0.0.1", "(default socket)", "(default socket)"]
 
 
 @pytest.mark.parametrize("value", ["soon", "inf", ""])
-def test_a_bad_timeout_in_the_environment(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_a_bad_timeout_in_the_environment(
+    client: Flavour, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
     """The variable that is wrong is named."""
     monkeypatch.setenv("PGCONNECT_TIMEOUT", value)
     with pytest.raises((native.ProgrammingError, OverflowError)):
-        native.connect(host="127.0.0.1")
+        client.connect_natively(host="127.0.0.1")
     with pytest.raises(tieline.ConfigError, match="PGCONNECT_TIMEOUT"):
-        psycopg.connect(host="127.0.0.1")
+        client.connect(host="127.0.0.1")
 
 
 def test_no_limit_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,23 +274,23 @@ def test_no_limit_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert _conninfo.plan("", {}).timeout == 7
 
 
-def test_a_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_service(client: Flavour, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A service file is libpq's to read; what fails is named after the service."""
     with FaultServer(accepts) as server:
         (tmp_path / "services").write_text(
             f"[orders]\nhost=127.0.0.1\nport={server.port}\nsslmode=disable\n"
         )
         monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
-        with psycopg.connect(service="orders") as connection:
+        with client.connect(service="orders") as connection:
             assert connection.info.port == server.port
-        with psycopg.connect(service="orders", host="127.0.0.1") as connection:
+        with client.connect(service="orders", host="127.0.0.1") as connection:
             assert connection.info.port == server.port
         monkeypatch.setenv("PGSERVICE", "orders")
-        with psycopg.connect() as connection:
+        with client.connect() as connection:
             assert connection.info.port == server.port
         server.fault = Refuse()
         with pytest.raises(tieline.Refused, match="service=orders"):
-            psycopg.connect("service=orders", policy=ONCE)
+            client.connect("service=orders", policy=ONCE)
 
 
 @pytest.mark.parametrize(
@@ -301,9 +306,9 @@ def test_a_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("host=/run/pg", ["/run/pg"]),
     ],
 )
-def test_the_endpoints_of_a_conninfo(conninfo: str, hosts: list[str]) -> None:
+def test_the_endpoints_of_a_conninfo(client: Flavour, conninfo: str, hosts: list[str]) -> None:
     """Each host is an endpoint; database, user and options are no part of it."""
     with simulate(psycopg, tieline.Refused), pytest.raises(tieline.Refused) as caught:
-        psycopg.connect(conninfo, policy=ONCE)
+        client.connect(conninfo, policy=ONCE)
     endpoints = [record.endpoint for record in caught.value.attempts]
     assert [endpoint.host for endpoint in endpoints if endpoint] == hosts

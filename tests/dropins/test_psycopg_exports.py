@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import pickle
 import subprocess
 import sys
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg as native
-import psycopg_pool
 import pytest
 
 import tieline
+from tests.dropins.flavours import bare
 from tests.dropins.test_psycopg_connect import ONCE, accepts, attempt
 from tieline import psycopg
 from tieline.testing import FaultServer
 from tieline.testing.faults import Refuse
 from tools import reexports
+
+if TYPE_CHECKING:
+    from tests.dropins.flavours import Flavour
 
 REPLACED = {"AsyncConnection", "Connection", "connect"}
 """Names that are ours."""
@@ -90,18 +94,17 @@ def test_every_submodule_is_there(name: str) -> None:
             assert getattr(ours, attribute) is expected
 
 
-def test_connection_is_a_connection() -> None:
+def test_connection_is_a_connection(client: Flavour) -> None:
     """Ours is a subclass, generic as psycopg's, and shows our module's name."""
-    assert issubclass(psycopg.Connection, native.Connection)
-    assert psycopg.Connection.__module__ == "tieline.psycopg"
-    assert psycopg.Connection[tuple[Any, ...]] is not None
-    assert issubclass(psycopg.AsyncConnection, native.AsyncConnection)
+    assert issubclass(client.connection, client.native_connection)
+    assert client.connection.__module__ == "tieline.psycopg"
+    assert client.connection[tuple[Any, ...]] is not None
 
 
-def test_subclasses_connect_as_themselves() -> None:
+def test_subclasses_connect_as_themselves(client: Flavour) -> None:
     """`connect` of a subclass makes the subclass, and its own seams are called."""
 
-    class Mine(psycopg.Connection[Any]):
+    class Mine(client.connection):  # type: ignore[name-defined]
         seen: list[str] = []  # noqa: RUF012 - one list for the test
 
         @classmethod
@@ -111,20 +114,21 @@ def test_subclasses_connect_as_themselves() -> None:
 
     with FaultServer(accepts) as server:
         arguments = {"host": server.host, "port": server.port, "sslmode": "disable"}
-        with Mine.connect(**arguments, application_name="mine") as connection:
-            assert type(connection) is Mine
+        with client.connect_as(Mine, **arguments, application_name="mine") as connection:
+            assert type(bare(connection)) is Mine
     assert Mine.seen == ["mine"]
 
 
-def test_factories() -> None:
+def test_factories(client: Flavour) -> None:
     """autocommit, row, cursor and prepare options arrive, as a class or for one cursor."""
 
-    class MyCursor(native.ClientCursor[Any]):
+    class MyCursor(client.client_cursor):  # type: ignore[name-defined]
         pass
 
     with (
         FaultServer(accepts) as server,
         attempt(
+            client,
             server,
             autocommit=True,
             prepare_threshold=7,
@@ -136,15 +140,15 @@ def test_factories() -> None:
         assert connection.autocommit
         assert connection.prepare_threshold == 7
         assert connection.row_factory is psycopg.rows.dict_row
-        assert type(connection.cursor()) is MyCursor
+        assert type(bare(connection.cursor())) is MyCursor
         cursor = connection.cursor(row_factory=psycopg.rows.tuple_row)
         assert cursor.row_factory is psycopg.rows.tuple_row
 
 
-def test_the_block_closes_the_connection() -> None:
+def test_the_block_closes_the_connection(client: Flavour) -> None:
     """`with connect()` ends as psycopg's does: committed and closed."""
     with FaultServer(accepts) as server:
-        with attempt(server) as connection:
+        with attempt(client, server) as connection:
             assert not connection.closed
         assert connection.closed
         # Closed by its user: psycopg's own error, and nothing of ours.
@@ -153,41 +157,37 @@ def test_the_block_closes_the_connection() -> None:
     assert not isinstance(caught.value, tieline.TielineError)
 
 
-def test_a_native_pool_of_our_connections() -> None:
+def test_a_native_pool_of_our_connections(client: Flavour) -> None:
     """`connection_class` of psycopg's own pool takes our class, and its errors are the cause."""
     with FaultServer(accepts) as server:
         arguments = {"host": server.host, "port": server.port, "sslmode": "disable"}
-        with psycopg_pool.ConnectionPool(
-            kwargs=arguments, connection_class=psycopg.Connection, min_size=1, open=True
-        ) as pool:
+        with client.open_pool(kwargs=arguments, min_size=1) as pool:
             connection = pool.getconn(5)
-            assert type(connection) is psycopg.Connection
-            pool.putconn(connection)
+            assert type(bare(connection)) is client.connection
+            pool.putconn(bare(connection))
 
 
-def test_target_and_policy_are_the_only_new_keywords() -> None:
+def test_target_and_policy_are_the_only_new_keywords(client: Flavour) -> None:
     """The signature is psycopg's and two keywords more."""
-    import inspect
-
-    ours = inspect.signature(psycopg.connect).parameters
-    theirs = inspect.signature(native.connect).parameters
+    ours = inspect.signature(client.connection.connect).parameters
+    theirs = inspect.signature(client.native_connection.connect).parameters
     assert set(ours) - set(theirs) == {"target", "policy"}
     assert [name for name in ours if name in theirs] == list(theirs)
     for name, parameter in theirs.items():
         assert (ours[name].kind, ours[name].default) == (parameter.kind, parameter.default)
 
 
-def test_native_handlers_catch_ours() -> None:
+def test_native_handlers_catch_ours(client: Flavour) -> None:
     """Code written for psycopg catches what we raise, by every class that it may use."""
     for wanted in (native.OperationalError, native.DatabaseError, native.Error, psycopg.Error):
         with FaultServer(Refuse()) as server, pytest.raises(wanted):
-            attempt(server, policy=ONCE)
+            attempt(client, server, policy=ONCE)
 
 
-def test_config_errors_can_be_pickled() -> None:
+def test_config_errors_can_be_pickled(client: Flavour) -> None:
     """A ConfigError crosses a process boundary with its problems."""
     with pytest.raises(tieline.ConfigError) as caught:
-        psycopg.connect("nonsense")
+        client.connect("nonsense")
     copy = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own bytes
     assert copy.problems == caught.value.problems
     assert isinstance(copy, native.ProgrammingError)

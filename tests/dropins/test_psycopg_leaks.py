@@ -18,6 +18,7 @@ from tieline.testing import FaultServer
 from tieline.testing.faults import Fin, Garbage, Refuse, Reset
 
 if TYPE_CHECKING:
+    from tests.dropins.flavours import Flavour
     from tieline.testing.faults import Fault
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
@@ -28,10 +29,10 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def fail(server: FaultServer) -> None:
+def fail(client: Flavour, server: FaultServer) -> None:
     """One failed connect."""
     with pytest.raises(tieline.ConnectFailed):
-        attempt(server)
+        attempt(client, server)
 
 
 @linux
@@ -40,28 +41,28 @@ def fail(server: FaultServer) -> None:
     [Refuse(), Fin(), Reset(after=8), Garbage(b"\0\xff nonsense"), declines("57P03")],
     ids=["refuse", "fin", "reset", "garbage", "57P03"],
 )
-def test_failures_leave_no_descriptor_and_no_thread(fault: Fault) -> None:
+def test_failures_leave_no_descriptor_and_no_thread(client: Flavour, fault: Fault) -> None:
     """Two hundred failed connects hold as many descriptors and threads as one."""
     for _ in range(2):
         with FaultServer(fault) as server:
-            fail(server)
+            fail(client, server)
     before = descriptors(), threading.active_count()
     with FaultServer(fault) as server:
         for _ in range(200):
-            fail(server)
+            fail(client, server)
     # What fails is freed at once, without the help of the garbage collector.
     assert (descriptors(), threading.active_count()) == before
 
 
 @linux
-def test_successes_leave_no_descriptor_and_no_thread() -> None:
+def test_successes_leave_no_descriptor_and_no_thread(client: Flavour) -> None:
     """Fifty connections that were closed leave nothing either, and an open one holds one."""
-    with FaultServer(accepts) as server, attempt(server):
+    with FaultServer(accepts) as server, attempt(client, server):
         pass
     before = descriptors(), threading.active_count()
     with FaultServer(accepts) as server:
         for _ in range(50):
-            with attempt(server):
+            with attempt(client, server):
                 pass
     assert (descriptors(), threading.active_count()) == before
 
@@ -71,32 +72,32 @@ def refusals() -> int:
     return sum(isinstance(item, tieline.Refused) for item in gc.get_objects())
 
 
-def test_failures_leave_no_cycles() -> None:
+def test_failures_leave_no_cycles(client: Flavour) -> None:
     """An error that nobody keeps is gone with its frames, its connection and its history."""
     with FaultServer(Refuse()) as server:
-        fail(server)
+        fail(client, server)
         gc.collect()
         before = refusals()
         gc.disable()
         try:
             for _ in range(20):
                 with suppress(tieline.Refused):
-                    attempt(server)
+                    attempt(client, server)
             assert refusals() == before
         finally:
             gc.enable()
 
 
-def test_failures_leave_no_memory() -> None:
+def test_failures_leave_no_memory(client: Flavour) -> None:
     """Python's memory does not grow with the number of failed connects."""
     with FaultServer(Refuse()) as server:
         for _ in range(50):
-            fail(server)
+            fail(client, server)
         gc.collect()
         tracemalloc.start()
         try:
             for _ in range(200):
-                fail(server)
+                fail(client, server)
             gc.collect()
             grown, _ = tracemalloc.get_traced_memory()
         finally:

@@ -21,6 +21,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.dropins.flavours import Flavour
+
 pytestmark = pytest.mark.namespaces
 
 ROOT = Path(__file__).parent.parent.parent
@@ -31,9 +33,9 @@ SCRIPT = """
 import fcntl, json, os, socket, struct, subprocess, sys, threading, time
 import psycopg as native
 import tieline
-from tieline import psycopg
+from tests.dropins.flavours import Flavour
 
-answer, host, seconds, sslmode = sys.argv[1:]
+answer, host, seconds, sslmode, flavour = sys.argv[1:]
 
 tun = os.open("/dev/net/tun", os.O_RDWR)
 # TUNSETIFF, and a device without a header before each packet (IFF_TUN | IFF_NO_PI).
@@ -87,7 +89,7 @@ arguments = {"host": host, "port": 5432, "connect_timeout": seconds, "sslmode": 
 began = time.monotonic()
 try:
     policy = tieline.Policy(retry=tieline.Retry(max_attempts=1))
-    psycopg.connect(**arguments, policy=policy)
+    Flavour(flavour).connect(**arguments, policy=policy)
 except native.OperationalError as error:
     failure = getattr(error, "failure", None)
     print(json.dumps({
@@ -114,16 +116,18 @@ def namespace() -> Iterator[str]:
 
 
 def connect(
+    client: Flavour,
     namespace: str,
     answer: str,
     *,
     seconds: float = 5,
     sslmode: str = "disable",
+    script: str = SCRIPT,
 ) -> dict[str, Any]:
     """What a failed connect says, from inside the namespace."""
-    arguments = [answer, REMOTE, str(seconds), sslmode]
+    arguments = [answer, REMOTE, str(seconds), sslmode, client.name]
     done = subprocess.run(
-        ["ip", "netns", "exec", namespace, sys.executable, "-c", SCRIPT, *arguments],
+        ["ip", "netns", "exec", namespace, sys.executable, "-c", script, *arguments],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -135,9 +139,9 @@ def connect(
 
 
 @pytest.mark.parametrize("sslmode", ["disable", "prefer", "require"])
-def test_a_late_refusal_is_refused(namespace: str, sslmode: str) -> None:
+def test_a_late_refusal_is_refused(client: Flavour, namespace: str, sslmode: str) -> None:
     """A refusal that takes 60 ms to arrive is Refused, and not a server that cut the connection."""
-    found = connect(namespace, "refuse", sslmode=sslmode)
+    found = connect(client, namespace, "refuse", sslmode=sslmode)
     assert (found["class"], found["errno"]) == ("Refused", errno.ECONNREFUSED)
     assert (found["phase"], found["kind"]) == ("connect", "refused")
     assert 0.05 < found["elapsed"] < 2
@@ -146,45 +150,29 @@ def test_a_late_refusal_is_refused(namespace: str, sslmode: str) -> None:
 @pytest.mark.parametrize(
     ("answer", "number"), [("host", errno.EHOSTUNREACH), ("net", errno.ENETUNREACH)]
 )
-def test_an_icmp_error_is_unreachable(namespace: str, answer: str, number: int) -> None:
+def test_an_icmp_error_is_unreachable(
+    client: Flavour, namespace: str, answer: str, number: int
+) -> None:
     """A router that knows no way there: Unreachable, with the error number."""
-    found = connect(namespace, answer)
+    found = connect(client, namespace, answer)
     assert (found["class"], found["errno"]) == ("Unreachable", number)
     assert (found["phase"], found["kind"]) == ("connect", "unreachable")
     assert 0.05 < found["elapsed"] < 2
 
 
-def test_a_dropped_packet_is_a_timeout(namespace: str) -> None:
+def test_a_dropped_packet_is_a_timeout(client: Flavour, namespace: str) -> None:
     """Where packets are dropped without a word, the connect ends when its time is up."""
-    found = connect(namespace, "drop", seconds=0.5)
+    found = connect(client, namespace, "drop", seconds=0.5)
     assert found["class"] == "ConnectTimeout"
     assert (found["phase"], found["kind"]) == ("connect", "timeout")
     assert 0.5 <= found["elapsed"] < 1
 
 
-def test_no_route_at_all(namespace: str) -> None:
+def test_no_route_at_all(client: Flavour, namespace: str) -> None:
     """An address that this machine has no route to is Unreachable at once."""
-    script = SCRIPT.replace(
+    addressless = SCRIPT.replace(
         '"addr add 10.213.7.1/24 dev far", "link set far up"', '"link set far up",'
     )
-    done = subprocess.run(
-        [
-            "ip",
-            "netns",
-            "exec",
-            namespace,
-            sys.executable,
-            "-c",
-            script,
-            "drop",
-            REMOTE,
-            "5",
-            "disable",
-        ],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
-    found = json.loads(done.stdout)
+    assert addressless != SCRIPT
+    found = connect(client, namespace, "drop", script=addressless)
     assert (found["class"], found["errno"]) == ("Unreachable", errno.ENETUNREACH)

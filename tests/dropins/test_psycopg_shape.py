@@ -6,10 +6,15 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from tests.dropins.flavours import Flavour
+
 PRELUDE = """
+import sys
 import warnings
 import psycopg as native
 import tieline
@@ -17,12 +22,15 @@ from psycopg import generators, waiting
 from tieline import psycopg
 from tieline.testing import FaultServer
 from tieline.testing.faults import Fin, Garbage, Refuse
+from tests.dropins.flavours import Flavour
 from tests.dropins.test_psycopg_connect import ONCE, declines
+
+client = Flavour(sys.argv[1])
 
 def attempt(fault):
     with FaultServer(fault) as server:
         try:
-            psycopg.connect(host=server.host, port=server.port, sslmode="disable", policy=ONCE)
+            client.connect(host=server.host, port=server.port, sslmode="disable", policy=ONCE)
         except tieline.TielineError as error:
             return error
 """
@@ -35,14 +43,18 @@ def connect_another_way(cls, conninfo="", **kwargs):
     })
     return cls(waiting.wait_conn(generators.connect(params), interval=0.1))
 
+async def connect_another_way_async(cls, conninfo="", **kwargs):
+    return connect_another_way(cls, conninfo, **kwargs)
+
 native.Connection.connect = classmethod(connect_another_way)
+native.AsyncConnection.connect = classmethod(connect_another_way_async)
 """
 
 
-def run(script: str) -> str:
+def run(client: Flavour, script: str) -> str:
     """What a Python of its own prints."""
     done = subprocess.run(
-        [sys.executable, "-c", PRELUDE + textwrap.dedent(script)],
+        [sys.executable, "-c", PRELUDE + textwrap.dedent(script), client.name],
         cwd=Path(__file__).parent.parent.parent,
         capture_output=True,
         text=True,
@@ -52,9 +64,10 @@ def run(script: str) -> str:
     return done.stdout
 
 
-def test_a_psycopg_that_connects_another_way() -> None:
+def test_a_psycopg_that_connects_another_way(client: Flavour) -> None:
     """Without a look inside, the text still tells the kind, and one warning says what is missing."""
     out = run(
+        client,
         OTHER_SHAPE
         + """
 with warnings.catch_warnings(record=True) as caught:
@@ -63,7 +76,7 @@ with warnings.catch_warnings(record=True) as caught:
         error = attempt(fault)
         print(type(error).__name__, error.failure.kind, isinstance(error, native.OperationalError))
 print([warning.category.__name__ for warning in caught])
-"""
+""",
     )
     assert out.splitlines() == [
         "Refused refused True",
@@ -74,15 +87,16 @@ print([warning.category.__name__ for warning in caught])
     ]
 
 
-def test_no_warning_otherwise() -> None:
+def test_no_warning_otherwise(client: Flavour) -> None:
     """The psycopg that is installed has the shape that we know."""
     out = run(
+        client,
         """
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     print(type(attempt(Refuse())).__name__, attempt(declines("57P03", "anders")).failure.code)
 print(caught)
-"""
+""",
     )
     assert out.splitlines() == ["Refused 57P03", "[]"]
 
@@ -90,14 +104,15 @@ print(caught)
 @pytest.mark.parametrize(
     "text", ["the database system is starting up", "sorry, too many clients already"]
 )
-def test_a_libpq_without_verbosity(text: str) -> None:
+def test_a_libpq_without_verbosity(client: Flavour, text: str) -> None:
     """Where libpq cannot be asked for SQLSTATEs, a server's English words stand in for them."""
     out = run(
+        client,
         f"""
 from tieline.psycopg import _startup
 _startup._set_verbosity = lambda: None
 error = attempt(declines("XX000", {text!r}))
 print(type(error).__name__, error.failure.code)
-"""
+""",
     )
     assert out.strip() in {"NotReady 57P03", "TooBusy 53300"}

@@ -65,6 +65,9 @@ class State(StrEnum):
     HALF_OPEN = "half-open"
 
 
+_CLOSED = State.CLOSED
+
+
 class Permit(NamedTuple):
     """Leave to make one attempt.
 
@@ -232,8 +235,9 @@ class BreakerState:
 
     def wait(self, now: float) -> float:
         """Seconds until asking for leave makes sense: the open time, or the lease of a probe."""
+        # Asked by every call that an open breaker turns away, so it costs as little as it can.
         until = self._until if self._lease_ends is None else self._lease_ends
-        return 0.0 if self.state is State.CLOSED else max(0.0, until - now)
+        return until - now if until > now and self.state is not _CLOSED else 0.0
 
     def been_open(self, now: float) -> float:
         """Seconds since it first opened."""

@@ -11,7 +11,7 @@ from tieline.engine.context import deadline_var, guard_var
 from tieline.errors import ConnectTimeout
 from tieline.psycopg import _dial_sync
 from tieline.psycopg._dial import Dial, startup_var
-from tieline.psycopg._seam import Seam
+from tieline.psycopg._seam import Seam, mark_sent
 from tieline.psycopg._startup import start
 from tieline.psycopg._wait import Bounded
 from tieline.rules.libpq import native_error
@@ -105,6 +105,10 @@ class Connection(Seam[Row], psycopg.Connection[Row]):
             final = self._tieline_translated(error)
             if final is error:
                 raise
+        except BaseException:
+            # Whoever turns an interruption into an error must not have the statement repeated.
+            mark_sent()
+            raise
         else:
             guard = guard_var.get()
             if guard is not None and guard.live:

@@ -10,7 +10,7 @@ from psycopg.rows import Row
 from tieline.engine.context import deadline_var, guard_var
 from tieline.psycopg import _dial_aio
 from tieline.psycopg._dial import Dial, startup_var
-from tieline.psycopg._seam import Seam
+from tieline.psycopg._seam import Seam, mark_sent
 from tieline.psycopg._startup import start
 from tieline.psycopg._wait import WAKE, Bounded
 
@@ -97,13 +97,17 @@ class AsyncConnection(Seam[Row], psycopg.AsyncConnection[Row]):
         if limit is not None:
             gen = self._tieline_bounded(gen, limit, blocking=False)
             if isinstance(gen, Bounded) and not args:
-                kwargs["interval"] = min(kwargs.get("interval", WAKE), gen.interval())
+                kwargs["interval"] = min(kwargs.get("interval") or WAKE, gen.interval())
         try:
             result = await super().wait(gen, *args, **kwargs)
         except Exception as error:
             final = self._tieline_translated(error)
             if final is error:
                 raise
+        except BaseException:
+            # Whoever turns an interruption into an error must not have the statement repeated.
+            mark_sent()
+            raise
         else:
             guard = guard_var.get()
             if guard is not None and guard.live:

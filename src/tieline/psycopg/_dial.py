@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import psycopg
 
 from tieline.engine import addresses, simulation
 from tieline.engine import clock as clock_module
-from tieline.engine.context import surrounding_guard, time_limit
+from tieline.engine.context import deadline_var, guard_var, surrounding_guard, time_limit
 from tieline.engine.target import target_state
 from tieline.failure import Phase
+from tieline.policy.breaker import State
 from tieline.policy.call import Call
+from tieline.policy.deadline import earliest
+from tieline.policy.decision import Proceed
 from tieline.policy.defaults import DEFAULTS
 from tieline.policy.outcome import EFFECTS
 from tieline.psycopg._conninfo import plan
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tieline.failure import Failure
-    from tieline.policy.decision import Proceed
+    from tieline.policy.decision import Decision
     from tieline.policy.policy import Policy
     from tieline.psycopg._conninfo import Place
 
@@ -67,6 +71,15 @@ def warn_of_shape() -> None:
     )
 
 
+@lru_cache(maxsize=64)
+def _settled(policy: Policy | None, timeout: float | None) -> Policy:
+    """The settings, with the ``connect_timeout`` that was given."""
+    policy = policy or DEFAULTS["psycopg"]
+    if timeout is None:
+        return policy
+    return policy.with_attempt_timeout(timeout if timeout > 0 else None)
+
+
 class Dial(Generic[N_co]):
     """Everything that one call of ``connect`` needs to know.
 
@@ -94,17 +107,70 @@ class Dial(Generic[N_co]):
     ) -> None:
         """Read the parameters; nothing is sent."""
         found = plan(conninfo, arguments)
-        self._policy = policy or DEFAULTS["psycopg"]
-        if found.timeout is not None:
-            timeout = found.timeout if found.timeout > 0 else None
-            self._policy = self._policy.with_attempt_timeout(timeout)
+        if found.timeout is None and policy is not None:
+            self._policy = policy
+        else:
+            self._policy = _settled(policy, found.timeout)
         self._native = native
         self._conninfo = conninfo
         self._keywords = {**options, **arguments}
+        if found.timeout is not None and found.timeout % 1:
+            # psycopg's own limit, which cuts fractions off, must not come before ours.
+            self._keywords["connect_timeout"] = math.ceil(found.timeout)
         self._places = found.in_order(clock_module.active.draw)
         self._balanced = found.balanced
         self._failure: Failure | None = None
         self.state = target_state(target or found.name, self._policy)
+        self._lanes = [self.state.lane(place.endpoint) for place in self._places]
+        self._started = clock_module.active.now()
+        self._generation = 0
+
+    def first(self) -> Proceed | None:
+        """A first attempt to make without a `Call`, where there is nothing yet to decide.
+
+        That is: one endpoint, its breaker closed, and neither a deadline nor a guard around. It
+        is how almost every connect begins and ends.
+        """
+        lane = self._lanes[0]
+        if len(self._lanes) > 1 or deadline_var.get() or guard_var.get():
+            return None
+        if lane.breaker is not None:
+            # The generation first: if the breaker opens in between, our results are void.
+            self._generation = lane.breaker.generation
+            if lane.breaker.state is not State.CLOSED:
+                return None
+        timeout = earliest(self._policy.attempt_timeout, self._policy.call_timeout)
+        return Proceed(1, lane.endpoint, timeout, 0)
+
+    def first_succeeded(self) -> None:
+        """Count the success of that attempt; with nothing to mend, without a lock."""
+        lane, budget = self._lanes[0], self.state.budget
+        breaker = lane.breaker
+        if (
+            (breaker is not None and (breaker.failures or breaker.generation != self._generation))
+            or (budget is not None and not budget.full)
+        ):
+            call = self.call()
+            call.begun(self._generation)
+            self.state.step(call, call.succeeded)
+            return
+        lane.seen.answered = clock_module.active.now()
+        # An addition may be lost when two threads add at once.
+        if breaker is not None:
+            breaker.successes += 1
+        if budget is not None:
+            budget.successes += 1
+
+    def first_failed(self, failure: Failure) -> tuple[Call, Decision]:
+        """What follows the failure of that attempt."""
+        call = self.call()
+        call.begun(self._generation)
+        return call, self.state.step(call, partial(call.failed, failure))
+
+    def start(self) -> tuple[Call, Decision]:
+        """Begin with every question asked from the start."""
+        call = self.call()
+        return call, self.state.step(call, call.start)
 
     def call(self) -> Call:
         """The state machine of this connect. It is safe to repeat: nothing is requested yet."""
@@ -112,9 +178,9 @@ class Dial(Generic[N_co]):
         return Call(
             self.state.name,
             self._policy,
-            [self.state.lane(place.endpoint) for place in self._places],
+            self._lanes,
             self.state.budget,
-            started=clock_module.active.now(),
+            started=self._started,
             deadline=time_limit(),
             idempotent=True,
             outer_repeats=None if outer is None else outer.may_repeat,

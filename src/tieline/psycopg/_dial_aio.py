@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tieline.engine import resolver
 from tieline.engine.aio import drive
+from tieline.engine.context import restore
 from tieline.errors import ConnectTimeout
 from tieline.psycopg._dial import Dial, Startup, startup_var
 from tieline.rules.libpq import native_error
@@ -28,10 +29,29 @@ async def connect(dial: Dial[Awaitable[C]]) -> C:
     Raises:
         TielineError: One of its classes, which is a ``psycopg.OperationalError`` too.
     """
-    call = dial.call()
-    decision = dial.state.step(call, call.start)
     attempt = partial(_attempt, dial)
-    return await drive(dial.state, call, decision, attempt, dial.classify, client="psycopg")
+    cause: Exception | None = None
+    first = dial.first()
+    if first is None:
+        call, decision = dial.start()
+    else:
+        try:
+            connection = await attempt(first)
+        except Exception as error:
+            failure = dial.classify(error)
+            if failure is None:
+                raise
+            cause = error
+            call, decision = dial.first_failed(failure)
+        else:
+            dial.first_succeeded()
+            return connection
+    try:
+        return await drive(
+            dial.state, call, decision, attempt, dial.classify, client="psycopg", cause=cause
+        )
+    finally:
+        del cause  # it knows this frame
 
 
 async def _attempt(dial: Dial[Awaitable[C]], proceed: Proceed) -> C:
@@ -73,7 +93,7 @@ async def _connect(
         dial.not_connected(error, startup)
         raise
     finally:
-        startup_var.reset(token)
+        restore(startup_var, token)
 
 
 async def resolve(name: str, port: int | None, timeout: float | None) -> list[str]:
@@ -92,4 +112,6 @@ async def within(startup: Startup, connection: Awaitable[C]) -> C:
         if not limit.expired():
             raise
         startup.evidence.timed_out = True
+    finally:
+        del limit  # it knows the task, which knows what this fails with, which knows this frame
     raise native_error(ConnectTimeout, "connection timeout expired")

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from tieline.engine import resolver
+from tieline.engine.context import restore
 from tieline.engine.sync import drive
 from tieline.psycopg._dial import Dial, Startup, startup_var
 
@@ -24,10 +25,29 @@ def connect(dial: Dial[C]) -> C:
     Raises:
         TielineError: One of its classes, which is a ``psycopg.OperationalError`` too.
     """
-    call = dial.call()
-    decision = dial.state.step(call, call.start)
     attempt = partial(_attempt, dial)
-    return drive(dial.state, call, decision, attempt, dial.classify, client="psycopg")
+    cause: Exception | None = None
+    first = dial.first()
+    if first is None:
+        call, decision = dial.start()
+    else:
+        try:
+            connection = attempt(first)
+        except Exception as error:
+            failure = dial.classify(error)
+            if failure is None:
+                raise
+            cause = error
+            call, decision = dial.first_failed(failure)
+        else:
+            dial.first_succeeded()
+            return connection
+    try:
+        return drive(
+            dial.state, call, decision, attempt, dial.classify, client="psycopg", cause=cause
+        )
+    finally:
+        del cause  # it knows this frame
 
 
 def _attempt(dial: Dial[C], proceed: Proceed) -> C:
@@ -67,7 +87,7 @@ def _connect(dial: Dial[C], parameters: Mapping[str, str], until: float | None) 
         dial.not_connected(error, startup)
         raise
     finally:
-        startup_var.reset(token)
+        restore(startup_var, token)
 
 
 def resolve(name: str, port: int | None, timeout: float | None) -> list[str]:

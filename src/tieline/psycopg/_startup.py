@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _VERBOSE, _DEFAULT = 2, 1
 """libpq's ``PGVerbosity``: PQERRORS_VERBOSE and PQERRORS_DEFAULT."""
 
+_STATUSES = {int(status): status.name for status in pq.ConnStatus}
+
 _TCP_STATES = {7: "rst", 8: "fin"}
 """Linux' TCP_CLOSE and TCP_CLOSE_WAIT (``tcp_states.h``): what the other side did."""
 
@@ -53,13 +55,15 @@ def start(conninfo: str, evidence: Evidence) -> PQGenConn[PGconn]:
         raise _failed("connection is bad", connection, evidence)
     _show_code(connection, evidence)
     copy: socket.socket | None = None
-    status = connection.status
+    # Noted at once, and not in the end: asyncio keeps a cancelled generator alive for a while.
+    evidence.status = _STATUSES.get(connection.status, "LATER")
     try:
         if not is_writable(connection.socket):
             while not (yield connection.socket, Wait.W):
                 pass
         while True:
             status = connection.status
+            evidence.status = _STATUSES.get(status, "LATER")
             evidence.tls = connection.ssl_in_use
             if status == pq.ConnStatus.STARTED:
                 # The first socket, or another: libpq begins anew to try without TLS.
@@ -74,7 +78,6 @@ def start(conninfo: str, evidence: Evidence) -> PQGenConn[PGconn]:
             while not (yield connection.socket, wanted):
                 pass
     finally:
-        evidence.status = pq.ConnStatus(status).name
         if copy is not None:
             copy.close()
     _hide_code(connection)
