@@ -26,6 +26,24 @@ def charge(cents: int, *, currency: str = "EUR") -> str:
     return f"{cents} {currency}"
 
 
+@tieline.guard("billing", idempotent=True)
+async def charge_later(cents: int) -> str:
+    """A guarded coroutine function stays one."""
+    return f"{cents}"
+
+
+async def awaited() -> None:
+    """What coroutines take and give."""
+    assert_type(await charge_later(3), str)
+    connection = await psycopg.AsyncConnection.connect("host=db", target="orders-db")
+    assert_type(connection, psycopg.AsyncConnection[TupleRow])
+    cursor = await connection.execute("select 1")
+    assert_type(await cursor.fetchone(), tuple[Any, ...] | None)
+    async for attempt in tieline.attempts("billing"):
+        with attempt:
+            assert_type(attempt.number, int)
+
+
 def guarded() -> None:
     """What a guarded function takes and gives."""
     assert_type(charge(3, currency="CHF"), str)

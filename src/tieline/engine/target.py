@@ -108,6 +108,7 @@ class TargetState:
         now = clock_module.active.now()
         with self._lock:
             for lane in self._lanes.values():
+                lane.seen.answered = None
                 if lane.breaker is not None:
                     lane.breaker.reset(now)
             if self.budget is not None:
