@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import socket
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.dropins.flavours import FLAVOURS, flavour
+from tieline.engine import addresses, resolver
 from tieline.testing import ManualClock, reset_targets
 
 if TYPE_CHECKING:
@@ -42,3 +44,35 @@ def clock() -> Iterator[ManualClock]:
     """Waits take no time; sockets go on in real time."""
     with ManualClock() as manual:
         yield manual
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Names that resolve as the test says: to addresses, to an error, or by a function."""
+    known: dict[str, Any] = {}
+    original = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
+        answer = known.get(host)
+        if answer is None:
+            return original(host, port, *args, **kwargs)
+        if callable(answer):
+            answer = answer()
+        if isinstance(answer, Exception):
+            raise answer
+        return [
+            (
+                socket.AF_INET6 if ":" in item else socket.AF_INET,
+                socket.SOCK_STREAM,
+                6,
+                "",
+                (item, port),
+            )
+            for item in answer
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    # Threads of its own: one that a test leaves hanging must not be missed by the others.
+    monkeypatch.setattr(resolver, "shared", resolver.Resolver())
+    monkeypatch.setattr(addresses, "_answered", {})
+    return known

@@ -16,7 +16,7 @@ import pytest
 
 import tieline
 from tieline import psycopg
-from tieline.engine import resolver
+from tieline.engine.target import target_state
 from tieline.events import CallRecovered
 from tieline.testing import FaultServer, RecordingListener, simulate
 from tieline.testing.faults import Fin, Garbage, Refuse, Reset, Silence
@@ -76,37 +76,6 @@ def attempt(client: Flavour, server: FaultServer, **arguments: Any) -> Any:
     """Connect, by default once."""
     arguments = {"sslmode": "disable", "policy": ONCE, "user": "app", "dbname": "app"} | arguments
     return client.connect(host=server.host, port=server.port, **arguments)
-
-
-@pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Names that resolve as the test says: to addresses, to an error, or by a function."""
-    known: dict[str, Any] = {}
-    original = socket.getaddrinfo
-
-    def getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
-        answer = known.get(host)
-        if answer is None:
-            return original(host, port, *args, **kwargs)
-        if callable(answer):
-            answer = answer()
-        if isinstance(answer, Exception):
-            raise answer
-        return [
-            (
-                socket.AF_INET6 if ":" in item else socket.AF_INET,
-                socket.SOCK_STREAM,
-                6,
-                "",
-                (item, port),
-            )
-            for item in answer
-        ]
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    # Threads of its own: one that a test leaves hanging must not be missed by the others.
-    monkeypatch.setattr(resolver, "shared", resolver.Resolver())
-    return known
 
 
 @pytest.mark.parametrize("sslmode", SSL_MODES)
@@ -174,6 +143,14 @@ def test_silence_ends_in_time(client: Flavour, sslmode: str, timeout: float | st
     assert isinstance(caught.value, native.errors.ConnectionTimeout)
     assert caught.value.failure is not None
     assert caught.value.failure.kind is tieline.Kind.TIMEOUT
+
+
+def test_a_fraction_is_not_cut_off(client: Flavour) -> None:
+    """Psycopg takes whole seconds and waits for 2 of 2.2; the limit that was given is kept."""
+    began = time.monotonic()
+    with FaultServer(Silence()) as server, pytest.raises(tieline.HandshakeFailed):
+        attempt(client, server, connect_timeout=2.2)
+    assert 2.2 <= time.monotonic() - began < 2.7
 
 
 @pytest.mark.parametrize("sslmode", SSL_MODES)
@@ -357,6 +334,9 @@ def test_a_dead_address_costs_its_share(client: Flavour, names: dict[str, Any]) 
             ):
                 assert 0.3 <= time.monotonic() - began < 0.6
             assert (silent.accepted, alive.accepted) == (1, 1)
+            # The one that answered is asked first from now on.
+            client.connect(host="two.test", port=alive.port, sslmode="disable").close()
+            assert (silent.accepted, alive.accepted) == (1, 2)
 
 
 def test_a_rejected_password_goes_to_one_address(client: Flavour, names: dict[str, Any]) -> None:
@@ -513,6 +493,34 @@ def test_an_open_breaker(client: Flavour, clock: ManualClock) -> None:
         server.fault = accepts
         with attempt(client, server, policy=policy):
             pass
+
+
+@pytest.mark.parametrize("part", ["breaker", "budget"])
+def test_a_success_counts(client: Flavour, part: str) -> None:
+    """It ends a row of failures, fills the budget, and is seen by whoever asks for the endpoint."""
+    policy = tieline.Policy(
+        retry=tieline.Retry(max_attempts=2),
+        backoff=tieline.Backoff(initial=0.001, max=0.001),
+        breaker=tieline.CircuitBreaker(failures=4, rate=None) if part == "breaker" else None,
+        budget=tieline.Budget(tokens=3, refill=3) if part == "budget" else None,
+    )
+    with FaultServer(accepts) as server:
+        lane = target_state("counted-db", policy).lane(
+            tieline.Endpoint("postgresql", server.host, server.port)
+        )
+        assert lane.seen.answered is None
+        for accepted in (2, 5):
+            server.fault = Fin()
+            with pytest.raises(tieline.HandshakeFailed):
+                attempt(client, server, policy=policy, target="counted-db")
+            assert server.accepted == accepted
+            server.fault = accepts
+            attempt(client, server, policy=policy, target="counted-db").close()
+            assert lane.breaker is None or lane.breaker.failures == 0
+        assert lane.seen.answered is not None
+        before = lane.seen.answered
+        attempt(client, server, policy=policy, target="counted-db").close()
+        assert lane.seen.answered > before
 
 
 def test_targets_of_one_name_share_a_breaker(client: Flavour) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import threading
@@ -175,6 +176,78 @@ def test_many_callers(names: Names) -> None:
         bad = [pool.submit(line.resolve, "gone", None, PATIENCE) for _ in range(100)]
         assert all(future.result() == ["10.0.0.1", "10.0.0.2"] for future in good)
         assert all(isinstance(future.exception(), socket.gaierror) for future in bad)
+
+
+def test_a_task_is_answered(names: Names) -> None:
+    """A task has addresses and errors as a thread has, and the loop goes on meanwhile."""
+
+    async def main() -> None:
+        slow = asyncio.ensure_future(line.resolve_async("slow", 5432, None))
+        assert await line.resolve_async("db", 5432, 5) == ["10.0.0.1", "10.0.0.2"]
+        with pytest.raises(socket.gaierror):
+            await line.resolve_async("gone", 5432, 5)
+        assert not slow.done()
+        names.answer.set()
+        assert await slow == ["10.0.0.1", "10.0.0.2"]
+
+    line = Resolver()
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("timeout", [0.0, 0.01])
+def test_a_task_leaves_at_its_time(names: Names, timeout: float) -> None:
+    """A task whose time is up goes on; a timeout around it stays the caller's."""
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError, match="no answer from name resolution in"):
+            await line.resolve_async("slow", 5432, timeout)
+        with pytest.raises(TimeoutError) as caught:
+            async with asyncio.timeout(timeout):
+                await line.resolve_async("slow", 5432, 20)
+        assert str(caught.value) == ""
+
+    line = Resolver()
+    asyncio.run(main())
+
+
+def test_a_cancelled_task_asks_nothing(names: Names) -> None:
+    """A task that is cancelled before its turn costs the name service nothing."""
+
+    async def main() -> None:
+        hanging = [asyncio.ensure_future(line.resolve_async("slow", 1, None)) for _ in range(4)]
+        await asyncio.sleep(0)
+        left = asyncio.ensure_future(line.resolve_async("left", 1, None))
+        await asyncio.sleep(0)
+        left.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await left
+        names.answer.set()
+        await asyncio.gather(*hanging)
+        assert await line.resolve_async("db", 1, None)
+
+    line = Resolver()
+    asyncio.run(main())
+    assert "left" not in names.questions
+
+
+def test_an_answer_after_the_loop_has_closed(names: Names) -> None:
+    """Nobody waits for it any more, and the threads that bring it serve on."""
+
+    async def main() -> None:
+        asking = [
+            asyncio.ensure_future(line.resolve_async("slow", 1, None)) for _ in range(MAX_THREADS)
+        ]
+        await asyncio.sleep(0)
+        for task in asking:
+            # A thread has taken the question before its asker is gone.
+            assert names.asked.acquire(timeout=PATIENCE)
+            task.cancel()
+        await asyncio.wait(asking)
+
+    line = Resolver()
+    asyncio.run(main())
+    names.answer.set()
+    assert line.resolve("db", 1, PATIENCE) == ["10.0.0.1", "10.0.0.2"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")

@@ -13,7 +13,7 @@ import psycopg
 
 from tieline.engine import addresses, simulation
 from tieline.engine import clock as clock_module
-from tieline.engine.context import deadline_var, guard_var, surrounding_guard, time_limit
+from tieline.engine.context import deadline_var, surrounding_guard, time_limit
 from tieline.engine.target import target_state
 from tieline.failure import Phase
 from tieline.policy.breaker import State
@@ -128,11 +128,11 @@ class Dial(Generic[N_co]):
     def first(self) -> Proceed | None:
         """A first attempt to make without a `Call`, where there is nothing yet to decide.
 
-        That is: one endpoint, its breaker closed, and neither a deadline nor a guard around. It
-        is how almost every connect begins and ends.
+        That is: one endpoint, its breaker closed, and no deadline around. It is how almost every
+        connect begins and ends.
         """
         lane = self._lanes[0]
-        if len(self._lanes) > 1 or deadline_var.get() or guard_var.get():
+        if len(self._lanes) > 1 or deadline_var.get():
             return None
         if lane.breaker is not None:
             # The generation first: if the breaker opens in between, our results are void.
@@ -147,9 +147,8 @@ class Dial(Generic[N_co]):
         lane, budget = self._lanes[0], self.state.budget
         breaker = lane.breaker
         if (
-            (breaker is not None and (breaker.failures or breaker.generation != self._generation))
-            or (budget is not None and not budget.full)
-        ):
+            breaker is not None and (breaker.failures or breaker.generation != self._generation)
+        ) or (budget is not None and not budget.full):
             call = self.call()
             call.begun(self._generation)
             self.state.step(call, call.succeeded)
