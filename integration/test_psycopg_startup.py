@@ -46,6 +46,15 @@ def fresh_targets() -> None:
     reset_targets()
 
 
+def end_sessions(postgres: PostgresService) -> None:
+    """End those that earlier tests have left: a server goes on with what nobody waits for."""
+    with native.connect(postgres.admin_conninfo, autocommit=True) as admin:
+        admin.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = %s",
+            (postgres.user,),
+        )
+
+
 def declined(client: Flavour, postgres: PostgresService, **wrong: Any) -> tieline.TielineError:
     """The error of a connect with something wrong."""
     with pytest.raises(tieline.Declined) as caught:
@@ -114,6 +123,7 @@ def test_prefer_standby_takes_a_primary(client: Flavour, postgres: PostgresServi
 
 def test_a_full_server(client: Flavour, postgres: PostgresService) -> None:
     """53300 is TooBusy; it is repeated, and succeeds once a slot is free."""
+    end_sessions(postgres)
     with native.connect(postgres.admin_conninfo, autocommit=True) as admin:
         admin.execute(f"ALTER ROLE {postgres.user} CONNECTION LIMIT 2")
     try:
@@ -154,12 +164,7 @@ def test_a_restart_within_one_call(client: Flavour, postgres: PostgresService) -
 
 def test_a_server_that_shuts_down_is_not_ready(client: Flavour, postgres: PostgresService) -> None:
     """57P03, told by a server that is shutting down, is NotReady."""
-    with native.connect(postgres.admin_conninfo, autocommit=True) as admin:
-        # Statements that earlier tests have left would hold the shutdown up.
-        admin.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = %s",
-            (postgres.user,),
-        )
+    end_sessions(postgres)
     with client.connect(postgres.admin_conninfo) as holder:
         # A smart shutdown waits for its sessions and lets in nobody else.
         pid = holder.execute("SELECT pg_read_file('postmaster.pid')").fetchone()
