@@ -101,6 +101,16 @@ def test_open_time_doubles_up_to_the_longest() -> None:
     assert state.been_open(now) == now
 
 
+def test_refused_probes_do_not_lengthen_the_open_time() -> None:
+    """A probe that never reached the server cost it nothing, so the next one need not be later."""
+    state, now, times = tripped(), 0.0, []
+    for strained in (False, False, True, False, True):
+        times.append(state.open_for(now))
+        now += times[-1]
+        state.failed(admit(state, now), now, middle, strained=strained)
+    assert [*times, state.open_for(now)] == [1, 1, 1, 2, 2, 4]
+
+
 @given(draw=st.floats(0, 1, exclude_max=True), probes=st.integers(0, 9))
 def test_jitter_spreads_by_a_fifth(draw: float, probes: int) -> None:
     """Each open time lies within 20 % of its nominal value."""

@@ -535,10 +535,10 @@ def test_breaker_events() -> None:
             world.succeed(call) if failure is None else world.fail(call, failure)
         heard.extend(e for e in call.take_events() if type(e).__name__.startswith("Breaker"))
 
-    run(REFUSED)
-    run(REFUSED)
+    run(TIMEOUT)
+    run(TIMEOUT)
     world.now += 1
-    run(REFUSED)
+    run(TIMEOUT)
     world.now += 2
     run(None)
     place = world.lanes[0].endpoint

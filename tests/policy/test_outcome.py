@@ -135,6 +135,17 @@ def test_repeated(row: Row, idempotent: bool) -> None:
             assert row.least <= waits <= row.most
 
 
+@pytest.mark.parametrize(("failure", "longer"), [(REFUSED, False), (TIMEOUT, True)])
+def test_refusals_keep_probing(failure: Failure, longer: bool) -> None:
+    """A server that refuses is probed at the first pace, one that hangs less and less often."""
+    world = World(Policy(breaker=CircuitBreaker(failures=1, jitter=0.0), budget=None))
+    for _ in range(4):
+        world.once(failure)
+        wait = world.breaker.open_for(world.now)
+        world.now += wait
+    assert wait == (8.0 if longer else 1.0)
+
+
 def test_table_is_total() -> None:
     """Every kind has a row."""
     assert set(EFFECTS) == set(Kind)

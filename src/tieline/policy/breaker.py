@@ -28,7 +28,9 @@ class CircuitBreaker:
         min_calls: Calls that must be in the window before the rate counts. As many as
             ``failures``, where that is more: who puts up with 20 failures in a row means it.
         window: Seconds that the rate looks back.
-        open_for: Seconds it stays open the first time; doubles with each failed probe.
+        open_for: Seconds it stays open the first time; doubles with each failed probe that cost
+            the server something. One that was refused cost it nothing, and waiting longer each
+            time would only put off the first answer after a long outage.
         open_max: Longest such time, in seconds, before the jitter.
         jitter: Each open time is changed at random by up to this fraction, so that the clients
             of one server do not probe it in the same instant.
@@ -205,14 +207,23 @@ class BreakerState:
         if not self._on_probation(now):
             self.failures = 0
 
-    def failed(self, permit: Permit, now: float, draw: Callable[[], float]) -> None:
-        """The attempt failed in a way that speaks against the server."""
+    def failed(
+        self, permit: Permit, now: float, draw: Callable[[], float], *, strained: bool = True
+    ) -> None:
+        """The attempt failed in a way that speaks against the server.
+
+        Args:
+            permit: As it was given.
+            now: The time.
+            draw: Source of randomness.
+            strained: Whether it cost the server something.
+        """
         if permit.generation != self.generation:
             return
         self._on_probation(now)
         self.failures += 1
         if permit.probe or self.failures >= self._settings.failures:
-            self._open(now, draw)
+            self._open(now, draw, grow=strained)
         elif self._window is not None:
             self._window.record(now, failed=True, elsewhere=self.successes)
             calls, failures = self._window.totals(now)

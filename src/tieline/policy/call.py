@@ -279,7 +279,7 @@ class Call:
                 self._budget.deposit()
             elif not hurried:
                 self._budget.drain(effect.cost)
-        self._route.report(mark, now, draw)
+        self._route.report(mark, now, draw, strained=effect.cost > 0)
 
     def _end(self, decision: Raise, now: float) -> Raise:
         last = self.attempts[-1] if self.attempts else None

@@ -120,8 +120,17 @@ class Route:
             return self._next - 1
         return Blocked(reason, soonest)
 
-    def report(self, mark: Mark, now: float, draw: Callable[[], float]) -> None:
-        """Tell how the attempt ended, as far as that says anything of the endpoint."""
+    def report(
+        self, mark: Mark, now: float, draw: Callable[[], float], *, strained: bool = True
+    ) -> None:
+        """Tell how the attempt ended, as far as that says anything of the endpoint.
+
+        Args:
+            mark: What the breaker counts.
+            now: The time.
+            draw: Source of randomness.
+            strained: Whether a failure cost the server something.
+        """
         lane = self.lane
         if lane is None:
             return
@@ -131,7 +140,7 @@ class Route:
             return
         before = lane.breaker.state
         if mark is Mark.FAILURE:
-            lane.breaker.failed(self._permit, now, draw)
+            lane.breaker.failed(self._permit, now, draw, strained=strained)
         elif mark is Mark.SUCCESS:
             lane.breaker.succeeded(self._permit, now)
         else:
