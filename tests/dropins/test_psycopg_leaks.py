@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import tieline
-from tests.dropins.test_psycopg_connect import accepts, attempt, declines
+from tests.dropins.test_psycopg_connect import ONCE, accepts, attempt, declines
 from tieline.testing import FaultServer
 from tieline.testing.faults import Fin, Garbage, Refuse, Reset
 
@@ -46,6 +46,7 @@ def test_failures_leave_no_descriptor_and_no_thread(client: Flavour, fault: Faul
     for _ in range(2):
         with FaultServer(fault) as server:
             fail(client, server)
+    gc.collect()  # what other tests have left must not go meanwhile
     before = descriptors(), threading.active_count()
     with FaultServer(fault) as server:
         for _ in range(200):
@@ -59,6 +60,7 @@ def test_successes_leave_no_descriptor_and_no_thread(client: Flavour) -> None:
     """Fifty connections that were closed leave nothing either, and an open one holds one."""
     with FaultServer(accepts) as server, attempt(client, server):
         pass
+    gc.collect()
     before = descriptors(), threading.active_count()
     with FaultServer(accepts) as server:
         for _ in range(50):
@@ -72,17 +74,33 @@ def refusals() -> int:
     return sum(isinstance(item, tieline.Refused) for item in gc.get_objects())
 
 
+def swallow(client: Flavour, server: FaultServer) -> None:
+    """One refused connect whose error goes no further, as in an application that handles it.
+
+    An error that leaves its event loop is held by the frames of the loop, from Python 3.13 on.
+    """
+
+    async def refused() -> None:
+        with suppress(tieline.Refused):
+            await client.connection.connect(host=server.host, port=server.port, policy=ONCE)
+
+    if client.is_async:
+        client.run(refused())
+    else:
+        with suppress(tieline.Refused):
+            attempt(client, server)
+
+
 def test_failures_leave_no_cycles(client: Flavour) -> None:
     """An error that nobody keeps is gone with its frames, its connection and its history."""
     with FaultServer(Refuse()) as server:
-        fail(client, server)
+        swallow(client, server)
         gc.collect()
         before = refusals()
         gc.disable()
         try:
             for _ in range(20):
-                with suppress(tieline.Refused):
-                    attempt(client, server)
+                swallow(client, server)
             assert refusals() == before
         finally:
             gc.enable()
