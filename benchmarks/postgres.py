@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg as native
 
-from benchmarks.measure import median_ratio
+from benchmarks.measure import median_ratio, one_core
 from integration.postgres import LocalPostgres
 from tieline import psycopg as ours
 
@@ -21,7 +21,7 @@ def ratios(rounds: int, pairs: int) -> Iterator[tuple[str, list[float]]]:
         rounds: Medians to take.
         pairs: Interleaved pairs of calls in each.
     """
-    with LocalPostgres() as server:
+    with one_core(), LocalPostgres() as server:
 
         def connect_and_query(module: Any) -> Callable[[], object]:
             def call() -> None:
