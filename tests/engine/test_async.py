@@ -591,8 +591,15 @@ def test_waits_let_others_run(clock: ManualClock) -> None:
 
 def test_system_clock() -> None:
     """The machine's clock sleeps on the loop that runs."""
+    order: list[str] = []
+
+    async def sleeps(seconds: float) -> None:
+        order.append("asleep")
+        await SystemClock().sleep_async(seconds)
+        order.append("awake")
 
     async def main() -> None:
-        await asyncio.gather(SystemClock().sleep_async(0), SystemClock().sleep_async(-1))
+        await asyncio.gather(sleeps(0), sleeps(-1))
 
     asyncio.run(main())
+    assert order == ["asleep", "asleep", "awake", "awake"]

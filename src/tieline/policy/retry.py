@@ -43,7 +43,6 @@ class Reason(StrEnum):
     UNHEALTHY = "the target is reported to be down"
     BUDGET = "the retry budget is used up"
     OUTER = "left to the surrounding guard"
-    UNKNOWN = "not repeated: an error that tieline does not know"
 
 
 def repeatable(failure: Failure, *, sent: bool, idempotent: bool) -> Reason | None:

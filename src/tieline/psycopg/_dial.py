@@ -6,20 +6,17 @@ import math
 import time
 import warnings
 from contextvars import ContextVar
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import psycopg
 
 from tieline.engine import addresses, simulation
 from tieline.engine import clock as clock_module
-from tieline.engine.context import deadline_var, surrounding_guard, time_limit
+from tieline.engine.context import surrounding_guard, time_limit
 from tieline.engine.target import target_state
 from tieline.failure import Phase
-from tieline.policy.breaker import State
 from tieline.policy.call import Call
-from tieline.policy.deadline import earliest
-from tieline.policy.decision import Proceed
 from tieline.policy.defaults import DEFAULTS
 from tieline.policy.outcome import EFFECTS
 from tieline.psycopg._conninfo import plan
@@ -32,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tieline.failure import Failure
-    from tieline.policy.decision import Decision
+    from tieline.policy.decision import Decision, Proceed
     from tieline.policy.policy import Policy
     from tieline.psycopg._conninfo import Place
 
@@ -123,48 +120,6 @@ class Dial(Generic[N_co]):
         self.state = target_state(target or found.name, self._policy)
         self._lanes = [self.state.lane(place.endpoint) for place in self._places]
         self._started = clock_module.active.now()
-        self._generation = 0
-
-    def first(self) -> Proceed | None:
-        """A first attempt to make without a `Call`, where there is nothing yet to decide.
-
-        That is: one endpoint, its breaker closed, and no deadline around. It is how almost every
-        connect begins and ends.
-        """
-        lane = self._lanes[0]
-        if len(self._lanes) > 1 or deadline_var.get():
-            return None
-        if lane.breaker is not None:
-            # The generation first: if the breaker opens in between, our results are void.
-            self._generation = lane.breaker.generation
-            if lane.breaker.state is not State.CLOSED:
-                return None
-        timeout = earliest(self._policy.attempt_timeout, self._policy.call_timeout)
-        return Proceed(1, lane.endpoint, timeout, 0)
-
-    def first_succeeded(self) -> None:
-        """Count the success of that attempt; with nothing to mend, without a lock."""
-        lane, budget = self._lanes[0], self.state.budget
-        breaker = lane.breaker
-        if (
-            breaker is not None and (breaker.failures or breaker.generation != self._generation)
-        ) or (budget is not None and not budget.full):
-            call = self.call()
-            call.begun(self._generation)
-            self.state.step(call, call.succeeded)
-            return
-        lane.seen.answered = clock_module.active.now()
-        # An addition may be lost when two threads add at once.
-        if breaker is not None:
-            breaker.successes += 1
-        if budget is not None:
-            budget.successes += 1
-
-    def first_failed(self, failure: Failure) -> tuple[Call, Decision]:
-        """What follows the failure of that attempt."""
-        call = self.call()
-        call.begun(self._generation)
-        return call, self.state.step(call, partial(call.failed, failure))
 
     def start(self) -> tuple[Call, Decision]:
         """Begin with every question asked from the start."""

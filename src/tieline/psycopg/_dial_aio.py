@@ -29,29 +29,9 @@ async def connect(dial: Dial[Awaitable[C]]) -> C:
     Raises:
         TielineError: One of its classes, which is a ``psycopg.OperationalError`` too.
     """
+    call, decision = dial.start()
     attempt = partial(_attempt, dial)
-    cause: Exception | None = None
-    first = dial.first()
-    if first is None:
-        call, decision = dial.start()
-    else:
-        try:
-            connection = await attempt(first)
-        except Exception as error:
-            failure = dial.classify(error)
-            if failure is None:
-                raise
-            cause = error
-            call, decision = dial.first_failed(failure)
-        else:
-            dial.first_succeeded()
-            return connection
-    try:
-        return await drive(
-            dial.state, call, decision, attempt, dial.classify, client="psycopg", cause=cause
-        )
-    finally:
-        del cause  # it knows this frame
+    return await drive(dial.state, call, decision, attempt, dial.classify, client="psycopg")
 
 
 async def _attempt(dial: Dial[Awaitable[C]], proceed: Proceed) -> C:
