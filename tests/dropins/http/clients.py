@@ -54,6 +54,11 @@ class Client:
         return self.name != "urllib3-raw"
 
     @property
+    def alone(self) -> Client:
+        """The native client of that name."""
+        return Client(self.name, ours=False)
+
+    @property
     def module(self) -> Any:
         """The package."""
         package = "requests" if self.is_requests else "urllib3"

@@ -11,13 +11,10 @@ import pytest
 import tieline
 from tests.dropins.http.clients import CLIENTS, Client
 from tests.dropins.http.rows import ROWS, Row
+from tests.dropins.http.told import ATTEMPTS, KEYED, POLICY, unified
 
 if TYPE_CHECKING:
     from tieline.testing import ManualClock
-
-MOST = 3
-POLICY = tieline.Policy(retry=tieline.Retry(max_attempts=MOST), breaker=None, budget=None)
-KEYED = {"Idempotency-Key": "k"}
 
 REQUESTS = {
     "GET": ("GET", None, True),
@@ -86,18 +83,10 @@ def test_what_ours_raises(
         assert f":{place.port}" in str(error)
     assert "\n" not in str(error)
     assert "secret" not in "".join((str(error), repr(error), *error.__notes__))
-    tries = row.tries(name, idempotent=idempotent, most=MOST)
+    tries = row.tries(name, idempotent=idempotent, most=ATTEMPTS)
     assert place.begun() == (tries if row.reached else 0)
     if not row.body:
         assert len(error.attempts) == tries
-
-
-def unified(error: BaseException) -> str:
-    """Name of the most special class of our hierarchy that it is of."""
-    for cls in type(error).__mro__:
-        if getattr(tieline, cls.__name__, None) is cls:
-            return cls.__name__
-    raise AssertionError(type(error).__mro__)
 
 
 def test_ipv6_is_to_be_had() -> None:
