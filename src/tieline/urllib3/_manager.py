@@ -24,6 +24,38 @@ if TYPE_CHECKING:
 POOLS: Final = {"http": HTTPConnectionPool, "https": HTTPSConnectionPool}
 
 
+MAX_KNOWN: Final = 256
+"""Places whose pool is known; beyond it, all are forgotten."""
+
+
+class _Known:
+    """The key of the pool for one place, and what it was made of.
+
+    Args:
+        manager: Whose pool it is.
+        options: Given for this pool alone.
+        pool: The pool.
+    """
+
+    __slots__ = ("_common", "_functions", "_options", "key")
+
+    def __init__(
+        self, manager: PoolManager, options: dict[str, Any] | None, pool: urllib3.HTTPConnectionPool
+    ) -> None:
+        self._common = manager.connection_pool_kw.copy()
+        self._options = None if options is None else options.copy()
+        self._functions = manager.key_fn_by_scheme.copy()
+        self.key = getattr(pool, "_tieline_key", None)
+
+    def holds(self, manager: PoolManager, options: dict[str, Any] | None) -> bool:
+        """Whether the key would be the same today."""
+        return (
+            self._options == options
+            and self._common == manager.connection_pool_kw
+            and self._functions == manager.key_fn_by_scheme
+        )
+
+
 class PoolManager(urllib3.PoolManager):
     """A ``urllib3.PoolManager`` whose pools know how far each request came, and what may be repeated."""
 
@@ -54,6 +86,7 @@ class PoolManager(urllib3.PoolManager):
         """
         self._tieline_target = target
         self._tieline_policy = policy
+        self._tieline_known: dict[object, _Known] = {}
         super().__init__(num_pools, headers, **connection_pool_kw)
         self.pool_classes_by_scheme = POOLS
 
@@ -63,6 +96,46 @@ class PoolManager(urllib3.PoolManager):
         pool = super()._new_pool(scheme, host, port, request_context)
         if isinstance(pool, Seam):
             pool._tieline_adopt(self._tieline_client, self._tieline_target, self._tieline_policy)
+        return pool
+
+    def connection_from_host(
+        self,
+        host: str | None,
+        port: int | None = None,
+        scheme: str | None = "http",
+        pool_kwargs: dict[str, Any] | None = None,
+    ) -> urllib3.HTTPConnectionPool:
+        """As urllib3's, which makes the key of the pool anew each time; that takes longer than all of ours.
+
+        Args:
+            host: As urllib3's.
+            port: As urllib3's.
+            scheme: As urllib3's.
+            pool_kwargs: As urllib3's.
+        """
+        place = (scheme, host, port)
+        known = self._tieline_known.get(place)
+        if known is not None and known.holds(self, pool_kwargs):
+            pool = self.pools.get(known.key)
+            if pool is not None:
+                return pool
+        pool = super().connection_from_host(host, port, scheme, pool_kwargs)
+        if len(self._tieline_known) >= MAX_KNOWN:
+            self._tieline_known.clear()
+        self._tieline_known[place] = _Known(self, pool_kwargs, pool)
+        return pool
+
+    def connection_from_pool_key(
+        self, pool_key: Any, request_context: dict[str, Any]
+    ) -> urllib3.HTTPConnectionPool:
+        """As urllib3's.
+
+        Args:
+            pool_key: As urllib3's.
+            request_context: As urllib3's.
+        """
+        pool = super().connection_from_pool_key(pool_key, request_context)
+        pool._tieline_key = pool_key  # type: ignore[attr-defined]
         return pool
 
     def urlopen(  # type: ignore[override]
@@ -110,6 +183,7 @@ class ProxyManager(PoolManager, urllib3.ProxyManager):
         """As urllib3's, with the two more keywords of `PoolManager`."""
         self._tieline_target = target
         self._tieline_policy = policy
+        self._tieline_known: dict[object, _Known] = {}
         urllib3.ProxyManager.__init__(
             self, proxy_url, num_pools, headers, proxy_headers, *args, **connection_pool_kw
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import ssl
 import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     import socket
 
 _SEND = Phase.SEND
+
+_FULL = (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError)
+"""What a socket without a timeout says when the kernel can take nothing now."""
 
 
 class Probe(HTTPConnection):
@@ -73,7 +77,10 @@ class Probe(HTTPConnection):
             self._tieline_send(data)
             return
         sys.audit("http.client.send", self, data)
-        span.sent = count = sock.send(data)
+        try:
+            span.sent = count = sock.send(data)
+        except _FULL:
+            count = 0
         if count < len(data):
             self._tieline_send_rest(memoryview(data)[count:], span)
 
@@ -85,6 +92,7 @@ class Probe(HTTPConnection):
         if span is None or self.sock is None:
             super().send(data)
         elif self.debuglevel or hasattr(data, "read"):
+            self.sock.settimeout(span.bound(span.timing.send, body=True))
             span.sent += 1
             super().send(data)
         else:

@@ -131,13 +131,14 @@ class Span(Timeout):
         self.connect_timeout = connect
 
     def keep(self) -> None:
-        """Go over a kept connection: to connect takes no time, and sending has its own."""
+        """Go over a kept connection.
+
+        There is room in the kernel for its first piece as a rule: so that one is tried without a
+        timeout, which would cost a system call, and with one if there is not.
+        """
         self.reused = True
         self.phase = _SEND
-        send, allowed = self.timing.send, self.allowed
-        if send is None or (allowed is not None and send > allowed):
-            send = allowed
-        self.connect_timeout = send
+        self.connect_timeout = 0.0
 
     def bound(self, seconds: float | None, *, body: bool = False) -> float | None:
         """So many seconds, or what is left of the attempt and of the deadline around, if less.
