@@ -29,6 +29,7 @@ class DropIn(NamedTuple):
         lines: Further lines at the end.
         without: Native names left out: imports of its own that no user means.
         more: Submodule -> names in use that ``import *`` would leave out.
+        inside: Submodule -> name -> module of ours that it comes from there.
     """
 
     doc: str
@@ -36,7 +37,11 @@ class DropIn(NamedTuple):
     lines: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     more: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    inside: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
+
+_POOL = "tieline.urllib3._pool"
+_MANAGER = "tieline.urllib3._manager"
 
 DROP_INS: Final = {
     "psycopg": DropIn(
@@ -50,6 +55,23 @@ DROP_INS: Final = {
         more={
             "crdb": ("adapters", "connect"),
             "pq": ("Escaping", "PGcancel", "PGcancelConn", "PGresult", "__impl__"),
+        },
+    ),
+    "urllib3": DropIn(
+        doc="urllib3, with pools that know how far each request came, and repeat what is safe.",
+        own={
+            _MANAGER: ("PoolManager", "ProxyManager", "proxy_from_url", "request"),
+            _POOL: ("HTTPConnectionPool", "HTTPSConnectionPool", "connection_from_url"),
+        },
+        without=("annotations", "http2", "logging", "ssl", "sys", "typing", "warnings"),
+        more={"util": ("connection",)},
+        inside={
+            "connectionpool": dict.fromkeys(
+                ("HTTPConnectionPool", "HTTPSConnectionPool", "connection_from_url"), _POOL
+            ),
+            "poolmanager": dict.fromkeys(
+                ("PoolManager", "ProxyManager", "proxy_from_url"), _MANAGER
+            ),
         },
     ),
 }
@@ -73,7 +95,8 @@ def render(client: str) -> dict[Path, str]:
     native = importlib.import_module(client)
     drop_in = DROP_INS[client]
     ours = {name for names in drop_in.own.values() for name in names}
-    taken = [name for name in public_names(native) if name not in {*ours, *drop_in.without}]
+    replaced = {*ours, *drop_in.inside}
+    taken = [name for name in public_names(native) if name not in {*replaced, *drop_in.without}]
     listed = sorted({*native.__all__, *ours})
     body = [f'"""{drop_in.doc}"""', "", f"from {client} import __version__ as __version__"]
     body += [f"from {client} import {name} as {name}" for name in taken]
@@ -82,6 +105,7 @@ def render(client: str) -> dict[Path, str]:
         for module, names in drop_in.own.items()
         for name in names
     ]
+    body += [f"from tieline.{client} import {name} as {name}" for name in drop_in.inside]
     body += ["", *drop_in.lines, "", f"__all__ = {listed!r}", ""]
     files = {Path("__init__.py"): "\n".join(body)}
     below = submodules(native)
@@ -96,6 +120,10 @@ def render(client: str) -> dict[Path, str]:
         lines += [
             f"from {client}.{name} import {extra} as {extra}"
             for extra in drop_in.more.get(name, ())
+        ]
+        lines += [
+            f"from {module} import {own} as {own}"
+            for own, module in drop_in.inside.get(name, {}).items()
         ]
         files[path] = "\n".join([*lines, ""])
     return files
