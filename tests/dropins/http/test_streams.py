@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 TIMEOUT = 0.15
 
 FAULTS: dict[str, tuple[http.Reply, str, Kind]] = {
-    "FIN, length": (http.says(HEAD_100 + PARTIAL), "Aborted", Kind.EOF),
+    "FIN, length": (http.says(HEAD_100 + PARTIAL), "BadAnswer", Kind.PROTOCOL),
     "RST, length": (http.resets(HEAD_100 + PARTIAL), "Reset", Kind.RESET),
     "silence, length": (http.stalls(HEAD_100 + PARTIAL), "ResponseTimeout", Kind.TIMEOUT),
-    "FIN, chunked": (http.says(HEAD_CHUNKED + CHUNK), "Aborted", Kind.EOF),
+    "FIN, chunked": (http.says(HEAD_CHUNKED + CHUNK), "BadAnswer", Kind.PROTOCOL),
     "RST, chunked": (http.resets(HEAD_CHUNKED + CHUNK), "Reset", Kind.RESET),
     "silence, chunked": (http.stalls(HEAD_CHUNKED + CHUNK), "ResponseTimeout", Kind.TIMEOUT),
 }
