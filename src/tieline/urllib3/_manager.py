@@ -8,7 +8,7 @@ import urllib3
 
 from tieline.rules.http_native import bad_url
 from tieline.urllib3._ending import CLIENT
-from tieline.urllib3._pool import HTTPConnectionPool, HTTPSConnectionPool, Seam
+from tieline.urllib3._pool import HTTPConnectionPool, HTTPSConnectionPool
 from tieline.urllib3._replay import PLAIN, position
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class PoolManager(urllib3.PoolManager):
         self, scheme: str, host: str, port: int, request_context: dict[str, Any] | None = None
     ) -> urllib3.HTTPConnectionPool:
         pool = super()._new_pool(scheme, host, port, request_context)
-        if isinstance(pool, Seam):
+        if isinstance(pool, HTTPConnectionPool):
             pool._tieline_adopt(self._tieline_client, self._tieline_target, self._tieline_policy)
         return pool
 

@@ -45,7 +45,6 @@ class Request(NamedTuple):
         positions: Where a body that is a file begins, as urllib3 is to be told: for the first
             attempt, and for others.
         redirect: Whether urllib3 follows redirects.
-        timeout: As given.
     """
 
     method: str
@@ -54,7 +53,6 @@ class Request(NamedTuple):
     body: Any
     positions: tuple[Any, Any]
     redirect: bool
-    timeout: Any
 
 
 class Run:
@@ -165,9 +163,7 @@ class Run:
                 raise self._ended(decision)
 
     def _span(self, allowed: float | None) -> Span:
-        span = Span(self._timing, allowed, clock_module.active.now())
-        span.given = self._request.timeout
-        return span
+        return Span(self._timing, allowed, clock_module.active.now())
 
     def _attempt(self, proceed: Proceed, span: Span) -> BaseHTTPResponse:
         self._simulated = simulation.next_failure(self._origin.settings.client)
@@ -178,7 +174,7 @@ class Run:
         self._begun = True
         token = span_var.set(span)
         try:
-            return self._native(retries=self._once, timeout=span, body_pos=position)
+            return self._native(self._once, span, position)
         finally:
             restore(span_var, token)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from socket import getdefaulttimeout
@@ -16,6 +17,8 @@ from tieline.policy.deadline import earliest
 from tieline.policy.defaults import HTTP_CONNECT, HTTP_READ
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tieline.policy.policy import Policy
 
 UNSET = Timeout.DEFAULT_TIMEOUT
@@ -101,7 +104,6 @@ class Span(Timeout):
         reused: Whether it goes over a kept connection.
         answered: Whether anything came back.
         on_the_way: Whether it has yet to get past a proxy.
-        given: The timeout as the caller gave it.
     """
 
     _connect = None
@@ -114,7 +116,6 @@ class Span(Timeout):
     reused = False
     answered = False
     on_the_way = False
-    given: Any = UNSET
     _total_until: float | None = None
 
     until: float | None = None
@@ -157,6 +158,16 @@ class Span(Timeout):
         if seconds is not None and seconds <= left:
             return seconds
         return left if left > 0 else 0.0
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """A block whose time is not taken from the attempt: it says nothing of the server."""
+        begun = clock_module.active.now()
+        try:
+            yield
+        finally:
+            if self.until is not None:
+                self.until += clock_module.active.now() - begun
 
     @property
     def read_timeout(self) -> float | None:

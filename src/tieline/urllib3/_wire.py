@@ -21,11 +21,13 @@ class Wire(socket.SocketIO):
     Attributes:
         span: The attempt.
         begun: Whether something was received; the socket's timeout is right for the first time.
+        allowed: The socket's timeout, once it was set here.
         ended: Whether the other side has ended the stream.
     """
 
     span: Span
     begun = False
+    allowed: float | None = 0.0
     ended = False
 
     def readinto(self, buffer: Any, /) -> int | None:
@@ -33,9 +35,11 @@ class Wire(socket.SocketIO):
         span = self.span
         if self.begun:
             allowed = span.read_timeout
-            if allowed is not None and allowed <= 0:
-                raise TimeoutError("timed out")
-            self._sock.settimeout(allowed)
+            if allowed != self.allowed:
+                if allowed is not None and allowed <= 0:
+                    raise TimeoutError("timed out")
+                self._sock.settimeout(allowed)
+                self.allowed = allowed
         else:
             self.begun = True
         count = super().readinto(buffer)
