@@ -45,7 +45,7 @@ class _Known:
         self._common = manager.connection_pool_kw.copy()
         self._options = None if options is None else options.copy()
         self._functions = manager.key_fn_by_scheme.copy()
-        self.key = getattr(pool, "_tieline_key", None)
+        self.key: Any = getattr(pool, "_tieline_key", None)
 
     def holds(self, manager: PoolManager, options: dict[str, Any] | None) -> bool:
         """Whether the key would be the same today."""

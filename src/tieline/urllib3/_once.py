@@ -66,11 +66,11 @@ class Once(Retry):
         counted = self.theirs.increment(method, url, response, error, _pool, _stacktrace)
         return type(self).of(counted, governs=True)
 
-    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
+    def is_retry(self, *_args: Any, **_kwargs: Any) -> bool:
         """Never: what an answer means is decided outside."""
         return False
 
-    def sleep_for_retry(self, response: BaseHTTPResponse) -> bool:
+    def sleep_for_retry(self, *_args: Any, **_kwargs: Any) -> bool:
         """Follow a redirect at once: a Retry-After on it is no reason to hold the caller up."""
         return False
 

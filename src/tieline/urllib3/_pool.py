@@ -28,8 +28,9 @@ from tieline.urllib3._span import UNSET, Span, Timing, span_var, timing
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from ssl import TLSVersion
+    from typing import Literal
 
-    from urllib3.connection import HTTPConnection, ProxyConfig
+    from urllib3.connection import ProxyConfig
     from urllib3.response import BaseHTTPResponse
     from urllib3.util.url import Url
 
@@ -68,8 +69,8 @@ class _ConnectionClass:
     def __init__(self, native: type[urllib3.HTTPConnectionPool]) -> None:
         self._native = native
 
-    def __get__(self, pool: object, _owner: type) -> type[Any]:
-        cls: type[Any] = self._native.ConnectionCls
+    def __get__(self, pool: object, _owner: type) -> Any:
+        cls: Any = self._native.ConnectionCls
         given = getattr(pool, "_tieline_settings", None)
         return cls if given is None or not given.enabled else probed(cls)
 
@@ -79,7 +80,7 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
 
     __module__ = "tieline.urllib3"
 
-    ConnectionCls = _ConnectionClass(urllib3.HTTPConnectionPool)  # type: ignore[assignment]
+    ConnectionCls: Any = _ConnectionClass(urllib3.HTTPConnectionPool)
 
     _tieline_settings: Settings
     _tieline_origin: Origin
@@ -150,16 +151,14 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
         self._tieline_origin = origin_of(self._tieline_settings, self)
         self._tieline_native = None
 
-    def _new_conn(self) -> HTTPConnection:  # type: ignore[override]
-        connection: HTTPConnection = super()._new_conn()  # type: ignore[assignment]
+    def _new_conn(self) -> Any:
+        connection: Any = super()._new_conn()
         if self._tieline_settings.enabled:
-            cls = type(connection)
-            probing = probed(cls)
-            if probing is not cls:
-                connection.__class__ = probing
+            # Of a subclass with a class of connections of its own.
+            connection.__class__ = probed(connection.__class__)
         return connection
 
-    def _get_conn(self, timeout: float | None = None) -> HTTPConnection:
+    def _get_conn(self, timeout: float | None = None) -> Any:
         span = span_var.get()
         if span is not None and self.block:
             # To wait for others of this process says nothing of the server.
@@ -200,7 +199,7 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
             known = self._tieline_once = Once.of(retries, governs=True)
         return known
 
-    def urlopen(  # type: ignore[override]
+    def urlopen(  # type: ignore[override]  # noqa: C901, PLR0912 - the healthy path: calls cost
         self,
         method: str,
         url: str,
@@ -285,6 +284,7 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
             request = Request(method, url, headers, body, begins, redirect)
             return Run(self, origin, request, attempt, once, limits, started).start()
         span = Span(limits, allowed, started)
+        response: BaseHTTPResponse | None = None
         failed: Exception | None = None
         token = span_var.set(span)
         try:
@@ -310,9 +310,10 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
         request = Request(method, url, headers, body, begins, redirect)
         run = Run(self, origin, request, attempt, once, limits, started)
         try:
-            if failed is None:
-                return run.after_answer(generation, response, span)
-            return run.after_error(generation, failed, span)
+            if failed is not None:
+                return run.after_error(generation, failed, span)
+            assert response is not None  # noqa: S101 - one of both
+            return run.after_answer(generation, response, span)
         finally:
             del failed  # it knows this frame; not knowing it back saves a garbage collection
 
@@ -322,7 +323,7 @@ class HTTPSConnectionPool(HTTPConnectionPool, urllib3.HTTPSConnectionPool):
 
     __module__ = "tieline.urllib3"
 
-    ConnectionCls = _ConnectionClass(urllib3.HTTPSConnectionPool)  # type: ignore[assignment]
+    ConnectionCls: Any = _ConnectionClass(urllib3.HTTPSConnectionPool)
 
     def __init__(
         self,
@@ -391,4 +392,4 @@ def connection_from_url(url: str, **kw: Any) -> HTTPConnectionPool | HTTPSConnec
     if port is None:
         port = port_by_scheme.get(scheme, 80)
     pool = HTTPSConnectionPool if scheme == "https" else HTTPConnectionPool
-    return pool(host, port=port, **kw)
+    return pool(host or "", port=port, **kw)

@@ -117,7 +117,7 @@ _KEPT = ("request", "send", "endheaders", "_send_output", "getresponse")
 
 
 @lru_cache(maxsize=64)
-def probed(cls: type[Any]) -> type[Any]:
+def probed(cls: Any) -> Any:
     """The class with a probe; the same class where it cannot take one."""
     if not issubclass(cls, HTTPConnection) or issubclass(cls, Probe):
         return cls

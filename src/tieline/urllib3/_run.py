@@ -89,8 +89,7 @@ class Run:
         self._guard = surrounding_guard()
         self._cause: Exception | None = None
         self._native_error: Exception | None = None
-        self._response: BaseHTTPResponse | None = None
-        self._response_span: Span | None = None
+        self._answer: tuple[BaseHTTPResponse, Span] | None = None
         self._simulated: Failure | None = None
         headers = pool.headers if request.headers is None else request.headers
         harmless = http.is_idempotent(request.method, headers) or once.allows(request.method)
@@ -139,7 +138,7 @@ class Run:
         state, call = self._origin.state, self._call
         while True:
             if isinstance(decision, Proceed):
-                self._leave_response(decision)
+                self._leave_answer(decision)
                 span = self._span(decision.timeout)
                 try:
                     response = self._attempt(decision, span)
@@ -157,8 +156,8 @@ class Run:
             elif isinstance(decision, Sleep):
                 sync.sleep(decision.seconds)
                 decision = state.step(call, call.woke)
-            elif self._response is not None:
-                return self._finished(self._response, span)
+            elif self._answer is not None:
+                return self._finished(*self._answer)
             else:
                 raise self._ended(decision)
 
@@ -233,7 +232,7 @@ class Run:
             terms = self._count(response=response) if wanted else STOP
         decision = state.step(call, partial(call.failed, failure, terms=terms))
         if not isinstance(decision, Raise):
-            self._response, self._response_span = response, span
+            self._answer = response, span
             return decision
         if self._native_error is not None and theirs is not None and theirs.raise_on_status:
             response.drain_conn()
@@ -254,14 +253,14 @@ class Run:
             return STOP
         return self._once.terms()
 
-    def _leave_response(self, proceed: Proceed) -> None:
+    def _leave_answer(self, proceed: Proceed) -> None:
         """Read an answer that is not returned to its end, so that its connection may be used."""
-        if self._response is None or self._response_span is None:
+        if self._answer is None:
             return
+        (response, span), self._answer = self._answer, None
         if proceed.timeout is not None:
-            self._response_span.until = clock_module.active.now() + proceed.timeout
-        self._response.drain_conn()
-        self._response = self._response_span = None
+            span.until = clock_module.active.now() + proceed.timeout
+        response.drain_conn()
 
     def _finished(self, response: BaseHTTPResponse, span: Span) -> BaseHTTPResponse:
         response.retries = self._once.shown

@@ -110,7 +110,7 @@ class Span(Timeout):
     _read = None
     _start_connect = None
     total = None
-    connect_timeout: float | None = None  # type: ignore[assignment]  # asked for twice an attempt
+    connect_timeout: float | None = None  # pyright: ignore[reportIncompatibleMethodOverride]
     phase: Phase | None = None
     sent = 0
     reused = False
@@ -184,7 +184,7 @@ class Span(Timeout):
             self._total_until = clock_module.active.now() + self.timing.total
         return 0.0
 
-    def clone(self) -> Self:  # type: ignore[override]  # urllib3 wants a fresh one: it is fresh
+    def clone(self) -> Self:
         """Itself: there is one for each attempt."""
         return self
 

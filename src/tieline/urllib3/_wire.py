@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tieline.failure import Phase
 from tieline.urllib3._span import span_var
@@ -26,11 +26,12 @@ class Wire(socket.SocketIO):
     """
 
     span: Span
+    _sock: socket.socket
     begun = False
     allowed: float | None = 0.0
     ended = False
 
-    def readinto(self, buffer: Any, /) -> int | None:
+    def readinto(self, b: Any) -> int | None:
         """Receive once."""
         span = self.span
         if self.begun:
@@ -42,7 +43,7 @@ class Wire(socket.SocketIO):
                 self.allowed = allowed
         else:
             self.begun = True
-        count = super().readinto(buffer)
+        count = super().readinto(b)
         if count:
             span.answered = True
         elif count == 0:
@@ -59,15 +60,15 @@ class Answer(http.client.HTTPResponse):
         """Receive by way of a `Wire`, where there is an attempt to keep the time of."""
         super().__init__(*args, **kwargs)
         span = span_var.get()
-        raw = self.fp.raw
+        raw: Any = self.fp.raw
         if span is None or type(raw) is not socket.SocketIO:
             return
         if span.phase is _SEND:
             span.phase = _RECEIVE
         # Every way to make a file of a socket counts what it has made: so it is made that way.
         raw.__class__ = Wire
-        raw.span = span
-        self._tieline_wire = raw
+        self._tieline_wire = wire = cast("Wire", raw)
+        wire.span = span
 
     def begin(self) -> None:
         """Read the head.
