@@ -149,10 +149,11 @@ def classify(error: BaseException, seen: Seen) -> Failure | None:
     if found is None:
         return None
     code, rule = found
-    if seen.phase in REQUEST_PHASES:
+    phase = rule.phase or seen.phase or Phase.RECEIVE
+    if seen.phase is not None and seen.phase in REQUEST_PHASES:
         phase = seen.phase
-    else:
-        phase = rule.phase or seen.phase or Phase.RECEIVE
+        # After the handshake it is a stream that broke, and no disagreement.
+        rule = dataclasses.replace(rule, repeat=rule.repeat or rule.kind is Kind.TLS)
     return _as_seen(rule.failure(phase, code=code), seen)
 
 

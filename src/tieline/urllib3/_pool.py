@@ -170,7 +170,7 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
             connection._tieline_span = span
             if connection.sock is not None:
                 span.keep()
-        return connection  # type: ignore[return-value]  # an HTTPConnection, unless mocked
+        return connection
 
     def _tieline_limits(self, timeout: Any) -> Timing:
         """The timeouts of a call."""
@@ -178,9 +178,9 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
             return timeout.timing
         given = self._tieline_settings
         if timeout is not UNSET:
-            return timing(timeout, given.policy, extend=not given.given)
+            return timing(timeout, given.policy, strict=given.given)
         if self._tieline_native is not self.timeout:
-            self._tieline_unset = timing(self.timeout, given.policy, extend=not given.given)
+            self._tieline_unset = timing(self.timeout, given.policy, strict=given.given)
             self._tieline_native = self.timeout
         return self._tieline_unset
 

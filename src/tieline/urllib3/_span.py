@@ -35,6 +35,8 @@ class Timing(NamedTuple):
         total: For all of one attempt, where the caller gave that.
         call: For all attempts and waits, up to the head of the answer.
         allowed: For the first attempt, by the policy.
+        strict: Whether that time runs while a body is sent, as it does where somebody has said
+            how long a call may take. Our default is for answers: an upload has no total.
     """
 
     connect: float | None
@@ -43,27 +45,28 @@ class Timing(NamedTuple):
     total: float | None
     call: float | None
     allowed: float | None
+    strict: bool
 
 
-def timing(timeout: Any, policy: Policy, *, extend: bool) -> Timing:
+def timing(timeout: Any, policy: Policy, *, strict: bool) -> Timing:
     """What a timeout, as urllib3 takes it, comes to.
 
     Args:
         timeout: A number, None for no limit, a `Timeout`, or `UNSET`.
         policy: The settings.
-        extend: Whether a longer timeout gives the call more time: not where the caller has said
-            how long a call may take.
+        strict: Whether somebody has said how long a call may take: then a longer timeout does not
+            make it longer.
     """
     if not isinstance(timeout, Timeout):
         timeout = Timeout.from_float(timeout)
     return _timing(
-        timeout._connect, timeout._read, timeout.total, getdefaulttimeout(), policy, extend
+        timeout._connect, timeout._read, timeout.total, getdefaulttimeout(), policy, strict
     )
 
 
 @lru_cache(maxsize=256)
 def _timing(
-    connect: Any, read: Any, total: Any, default: float | None, policy: Policy, extend: bool
+    connect: Any, read: Any, total: Any, default: float | None, policy: Policy, strict: bool
 ) -> Timing:
     send = connect
     if connect is UNSET:
@@ -80,12 +83,12 @@ def _timing(
     if total is UNSET:
         total = default
     call = policy.call_timeout
-    if extend and call is not None:
+    if not strict and call is not None:
         longest = (
             total if total is not None else None if None in (connect, read) else connect + read
         )
         call = None if longest is None else max(call, longest)
-    return Timing(connect, send, read, total, call, earliest(call, policy.attempt_timeout))
+    return Timing(connect, send, read, total, call, earliest(call, policy.attempt_timeout), strict)
 
 
 _SEND = Phase.SEND
@@ -110,7 +113,7 @@ class Span(Timeout):
     _read = None
     _start_connect = None
     total = None
-    connect_timeout: float | None = None  # pyright: ignore[reportIncompatibleMethodOverride]
+    connect_timeout: float | None = None
     phase: Phase | None = None
     sent = 0
     reused = False
@@ -139,16 +142,16 @@ class Span(Timeout):
         """
         self.reused = True
         self.phase = _SEND
-        self.connect_timeout = 0.0
+        self.connect_timeout = 0.0  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def bound(self, seconds: float | None, *, body: bool = False) -> float | None:
         """So many seconds, or what is left of the attempt and of the deadline around, if less.
 
         Args:
             seconds: None for no limit.
-            body: Whether it is for a body, which the deadline alone bounds.
+            body: Whether it is for a body that is sent.
         """
-        until = None if body else self.until
+        until = None if body and not self.timing.strict else self.until
         deadline = deadline_var.get()
         if deadline is not None:
             until = earliest(until, deadline.at)
@@ -161,12 +164,12 @@ class Span(Timeout):
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """A block whose time is not taken from the attempt: it says nothing of the server."""
+        """A block whose time is not taken from the attempt."""
         begun = clock_module.active.now()
         try:
             yield
         finally:
-            if self.until is not None:
+            if self.until is not None and not self.timing.strict:
                 self.until += clock_module.active.now() - begun
 
     @property
