@@ -66,7 +66,7 @@ DROP_INS: Final = {
             _MANAGER: ("PoolManager", "ProxyManager", "proxy_from_url", "request"),
             _POOL: ("HTTPConnectionPool", "HTTPSConnectionPool", "connection_from_url"),
         },
-        without=("annotations", "http2", "logging", "ssl", "sys", "typing", "warnings"),
+        without=("annotations", "contrib", "http2", "logging", "ssl", "sys", "typing", "warnings"),
         more={"util": ("connection",)},
         version="._version",
         inside={

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib3.util.retry import RequestHistory, Retry
 
 from tieline.policy.decision import NO_TERMS, Terms
+from tieline.urllib3._span import span_var
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -60,6 +61,9 @@ class Once(Retry):
     ) -> Self:
         """Raise the error as it is; count a redirect where it is counted."""
         if error is not None:
+            span = span_var.get()
+            if span is not None:
+                span.counted = True
             raise error.with_traceback(_stacktrace)
         if self.theirs is None:
             return super().increment(method, url, response, error, _pool, _stacktrace)
