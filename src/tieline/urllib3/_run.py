@@ -234,6 +234,8 @@ class Run:
             terms = self._count(response=response) if wanted else STOP
         decision = state.step(call, partial(call.failed, failure, terms=terms))
         if not isinstance(decision, Raise):
+            if theirs is None:
+                self._count(response=response)
             self._answer = response, span
             return decision
         if self._native_error is not None and theirs is not None and theirs.raise_on_status:
