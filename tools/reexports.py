@@ -29,6 +29,8 @@ class DropIn(NamedTuple):
         lines: Further lines at the end.
         without: Native names left out: imports of its own that no user means.
         more: Submodule -> names in use that ``import *`` would leave out.
+        version: Submodule that ``__version__`` is taken from, where type checkers do not find it
+            in the package.
         inside: Submodule -> name -> module of ours that it comes from there.
     """
 
@@ -38,6 +40,7 @@ class DropIn(NamedTuple):
     without: tuple[str, ...] = ()
     more: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     inside: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+    version: str = ""
 
 
 _POOL = "tieline.urllib3._pool"
@@ -63,8 +66,9 @@ DROP_INS: Final = {
             _MANAGER: ("PoolManager", "ProxyManager", "proxy_from_url", "request"),
             _POOL: ("HTTPConnectionPool", "HTTPSConnectionPool", "connection_from_url"),
         },
-        without=("annotations", "http2", "logging", "ssl", "sys", "typing", "warnings"),
+        without=("annotations", "contrib", "http2", "logging", "ssl", "sys", "typing", "warnings"),
         more={"util": ("connection",)},
+        version="._version",
         inside={
             "connectionpool": dict.fromkeys(
                 ("HTTPConnectionPool", "HTTPSConnectionPool", "connection_from_url"), _POOL
@@ -98,7 +102,11 @@ def render(client: str) -> dict[Path, str]:
     replaced = {*ours, *drop_in.inside}
     taken = [name for name in public_names(native) if name not in {*replaced, *drop_in.without}]
     listed = sorted({*native.__all__, *ours})
-    body = [f'"""{drop_in.doc}"""', "", f"from {client} import __version__ as __version__"]
+    body = [
+        f'"""{drop_in.doc}"""',
+        "",
+        f"from {client}{drop_in.version} import __version__ as __version__",
+    ]
     body += [f"from {client} import {name} as {name}" for name in taken]
     body += [
         f"from {module} import {name} as {name}"

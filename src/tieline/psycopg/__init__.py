@@ -1,6 +1,10 @@
 """psycopg 3, with connections that know what to do when the server fails."""
 
-from psycopg import __version__ as __version__
+from psycopg import BINARY as BINARY
+from psycopg import DATETIME as DATETIME
+from psycopg import NUMBER as NUMBER
+from psycopg import ROWID as ROWID
+from psycopg import STRING as STRING
 from psycopg import AsyncClientCursor as AsyncClientCursor
 from psycopg import AsyncCopy as AsyncCopy
 from psycopg import AsyncCursor as AsyncCursor
@@ -9,7 +13,6 @@ from psycopg import AsyncRawCursor as AsyncRawCursor
 from psycopg import AsyncRawServerCursor as AsyncRawServerCursor
 from psycopg import AsyncServerCursor as AsyncServerCursor
 from psycopg import AsyncTransaction as AsyncTransaction
-from psycopg import BINARY as BINARY
 from psycopg import BaseConnection as BaseConnection
 from psycopg import Binary as Binary
 from psycopg import Capabilities as Capabilities
@@ -18,9 +21,8 @@ from psycopg import Column as Column
 from psycopg import ConnectionInfo as ConnectionInfo
 from psycopg import Copy as Copy
 from psycopg import Cursor as Cursor
-from psycopg import DATETIME as DATETIME
-from psycopg import DataError as DataError
 from psycopg import DatabaseError as DatabaseError
+from psycopg import DataError as DataError
 from psycopg import Date as Date
 from psycopg import DateFromTicks as DateFromTicks
 from psycopg import Error as Error
@@ -28,17 +30,14 @@ from psycopg import IntegrityError as IntegrityError
 from psycopg import InterfaceError as InterfaceError
 from psycopg import InternalError as InternalError
 from psycopg import IsolationLevel as IsolationLevel
-from psycopg import NUMBER as NUMBER
-from psycopg import NotSupportedError as NotSupportedError
 from psycopg import Notify as Notify
+from psycopg import NotSupportedError as NotSupportedError
 from psycopg import OperationalError as OperationalError
 from psycopg import Pipeline as Pipeline
 from psycopg import ProgrammingError as ProgrammingError
-from psycopg import ROWID as ROWID
 from psycopg import RawCursor as RawCursor
 from psycopg import RawServerCursor as RawServerCursor
 from psycopg import Rollback as Rollback
-from psycopg import STRING as STRING
 from psycopg import ServerCursor as ServerCursor
 from psycopg import Time as Time
 from psycopg import TimeFromTicks as TimeFromTicks
@@ -47,6 +46,7 @@ from psycopg import TimestampFromTicks as TimestampFromTicks
 from psycopg import Transaction as Transaction
 from psycopg import Warning as Warning
 from psycopg import Xid as Xid
+from psycopg import __version__ as __version__
 from psycopg import abc as abc
 from psycopg import adapt as adapt
 from psycopg import adapters as adapters
@@ -73,12 +73,18 @@ from psycopg import transaction as transaction
 from psycopg import types as types
 from psycopg import version as version
 from psycopg import waiting as waiting
+
 from tieline.psycopg._connection import Connection as Connection
 from tieline.psycopg._connection_aio import AsyncConnection as AsyncConnection
 
 connect = Connection.connect
 
 __all__ = [
+    "BINARY",
+    "DATETIME",
+    "NUMBER",
+    "ROWID",
+    "STRING",
     "AsyncClientCursor",
     "AsyncConnection",
     "AsyncCopy",
@@ -88,7 +94,6 @@ __all__ = [
     "AsyncRawServerCursor",
     "AsyncServerCursor",
     "AsyncTransaction",
-    "BINARY",
     "BaseConnection",
     "Binary",
     "Capabilities",
@@ -98,7 +103,6 @@ __all__ = [
     "ConnectionInfo",
     "Copy",
     "Cursor",
-    "DATETIME",
     "DataError",
     "DatabaseError",
     "Date",
@@ -108,17 +112,14 @@ __all__ = [
     "InterfaceError",
     "InternalError",
     "IsolationLevel",
-    "NUMBER",
     "NotSupportedError",
     "Notify",
     "OperationalError",
     "Pipeline",
     "ProgrammingError",
-    "ROWID",
     "RawCursor",
     "RawServerCursor",
     "Rollback",
-    "STRING",
     "ServerCursor",
     "Time",
     "TimeFromTicks",

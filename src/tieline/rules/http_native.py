@@ -59,6 +59,21 @@ def simulated(failure: Failure, said: str, pool: object, url: str) -> Exception:
     return cast("Exception", made)
 
 
+def cut_short() -> Exception:
+    """What http.client raises for an answer that ends too early."""
+    from http.client import IncompleteRead
+
+    return IncompleteRead(b"")
+
+
+def body_is_gone() -> Exception:
+    """What urllib3 raises for a body that it cannot read again."""
+    said = (
+        "the request was redirected, and its body cannot be sent again: it is no file with seek()"
+    )
+    return cast("Exception", _class("UnrewindableBodyError")(said))
+
+
 def bad_url(error: Exception) -> Exception:
     """What is raised for a URL that cannot be read; other errors come back as they are."""
     parse = _class("LocationParseError")

@@ -1,6 +1,5 @@
 """urllib3, with pools that know how far each request came, and repeat what is safe."""
 
-from urllib3 import __version__ as __version__
 from urllib3 import BaseHTTPResponse as BaseHTTPResponse
 from urllib3 import HTTPHeaderDict as HTTPHeaderDict
 from urllib3 import HTTPResponse as HTTPResponse
@@ -16,6 +15,10 @@ from urllib3 import filepost as filepost
 from urllib3 import make_headers as make_headers
 from urllib3 import response as response
 from urllib3 import util as util
+from urllib3._version import __version__ as __version__
+
+from tieline.urllib3 import connectionpool as connectionpool
+from tieline.urllib3 import poolmanager as poolmanager
 from tieline.urllib3._manager import PoolManager as PoolManager
 from tieline.urllib3._manager import ProxyManager as ProxyManager
 from tieline.urllib3._manager import proxy_from_url as proxy_from_url
@@ -23,9 +26,6 @@ from tieline.urllib3._manager import request as request
 from tieline.urllib3._pool import HTTPConnectionPool as HTTPConnectionPool
 from tieline.urllib3._pool import HTTPSConnectionPool as HTTPSConnectionPool
 from tieline.urllib3._pool import connection_from_url as connection_from_url
-from tieline.urllib3 import connectionpool as connectionpool
-from tieline.urllib3 import poolmanager as poolmanager
-
 
 __all__ = [
     "BaseHTTPResponse",

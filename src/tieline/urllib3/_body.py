@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from urllib3.response import HTTPResponse
 
@@ -110,5 +110,6 @@ Body.__name__, Body.__qualname__, Body.__module__ = (
 def watch(response: BaseHTTPResponse, origin: Origin, pool: Any, url: str, span: Span) -> None:
     """Have the rest of its body watched; a class of somebody else's is left as it is."""
     if type(response) is HTTPResponse and not response._body:
-        response.__class__ = Body
-        response._tieline_watch = Watch(origin, pool, url, span)
+        watched = cast("Body", response)
+        watched.__class__ = Body
+        watched._tieline_watch = Watch(origin, pool, url, span)

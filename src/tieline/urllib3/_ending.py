@@ -58,7 +58,7 @@ class Ending(NamedTuple):
         attempts = self.call.attempts
         ours = answer_class(attempts[-1].failure) if attempts else None
         now = clock_module.active.now()
-        error = final_error(self.call, self.decision, native, client, now, ours)
+        error = final_error(self.call, self.decision, native, client, now, ours=ours)
         if native is None and client == CLIENT:
             # Whoever catches what urllib3 raises for a server that cannot be had looks at these.
             error.__dict__.update(pool=self.pool, url=self.url, reason=None)

@@ -8,11 +8,13 @@ import urllib3
 
 from tieline.rules.http_native import bad_url
 from tieline.urllib3._ending import CLIENT
-from tieline.urllib3._pool import HTTPConnectionPool, HTTPSConnectionPool, Seam
+from tieline.urllib3._pool import HTTPConnectionPool, HTTPSConnectionPool
 from tieline.urllib3._replay import PLAIN, position
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from ssl import SSLContext
+    from typing import Literal
 
     from urllib3 import Retry, Timeout
     from urllib3._base_connection import _TYPE_BODY
@@ -45,7 +47,7 @@ class _Known:
         self._common = manager.connection_pool_kw.copy()
         self._options = None if options is None else options.copy()
         self._functions = manager.key_fn_by_scheme.copy()
-        self.key = getattr(pool, "_tieline_key", None)
+        self.key: Any = getattr(pool, "_tieline_key", None)
 
     def holds(self, manager: PoolManager, options: dict[str, Any] | None) -> bool:
         """Whether the key would be the same today."""
@@ -84,17 +86,20 @@ class PoolManager(urllib3.PoolManager):
                 attempts.
             **connection_pool_kw: As urllib3's, for the pools.
         """
+        self._tieline_begin(target, policy)
+        super().__init__(num_pools, headers, **connection_pool_kw)
+        self.pool_classes_by_scheme = POOLS
+
+    def _tieline_begin(self, target: str | None, policy: Policy | None) -> None:
         self._tieline_target = target
         self._tieline_policy = policy
         self._tieline_known: dict[object, _Known] = {}
-        super().__init__(num_pools, headers, **connection_pool_kw)
-        self.pool_classes_by_scheme = POOLS
 
     def _new_pool(
         self, scheme: str, host: str, port: int, request_context: dict[str, Any] | None = None
     ) -> urllib3.HTTPConnectionPool:
         pool = super()._new_pool(scheme, host, port, request_context)
-        if isinstance(pool, Seam):
+        if isinstance(pool, HTTPConnectionPool):
             pool._tieline_adopt(self._tieline_client, self._tieline_target, self._tieline_policy)
         return pool
 
@@ -175,17 +180,28 @@ class ProxyManager(PoolManager, urllib3.ProxyManager):
         num_pools: int = 10,
         headers: Mapping[str, str] | None = None,
         proxy_headers: Mapping[str, str] | None = None,
-        *args: Any,
+        proxy_ssl_context: SSLContext | None = None,
+        use_forwarding_for_https: bool = False,
+        proxy_assert_hostname: str | Literal[False] | None = None,
+        proxy_assert_fingerprint: str | None = None,
+        *,
         target: str | None = None,
         policy: Policy | None = None,
         **connection_pool_kw: Any,
     ) -> None:
         """As urllib3's, with the two more keywords of `PoolManager`."""
-        self._tieline_target = target
-        self._tieline_policy = policy
-        self._tieline_known: dict[object, _Known] = {}
+        self._tieline_begin(target, policy)
         urllib3.ProxyManager.__init__(
-            self, proxy_url, num_pools, headers, proxy_headers, *args, **connection_pool_kw
+            self,
+            proxy_url,
+            num_pools,
+            headers,
+            proxy_headers,
+            proxy_ssl_context,
+            use_forwarding_for_https,
+            proxy_assert_hostname,
+            proxy_assert_fingerprint,
+            **connection_pool_kw,
         )
         self.pool_classes_by_scheme = POOLS
 

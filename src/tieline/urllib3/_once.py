@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib3.util.retry import RequestHistory, Retry
 
 from tieline.policy.decision import NO_TERMS, Terms
+from tieline.urllib3._span import span_var
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -60,17 +61,20 @@ class Once(Retry):
     ) -> Self:
         """Raise the error as it is; count a redirect where it is counted."""
         if error is not None:
+            span = span_var.get()
+            if span is not None:
+                span.counted = True
             raise error.with_traceback(_stacktrace)
         if self.theirs is None:
             return super().increment(method, url, response, error, _pool, _stacktrace)
         counted = self.theirs.increment(method, url, response, error, _pool, _stacktrace)
         return type(self).of(counted, governs=True)
 
-    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
+    def is_retry(self, *_args: Any, **_kwargs: Any) -> bool:
         """Never: what an answer means is decided outside."""
         return False
 
-    def sleep_for_retry(self, response: BaseHTTPResponse) -> bool:
+    def sleep_for_retry(self, *_args: Any, **_kwargs: Any) -> bool:
         """Follow a redirect at once: a Retry-After on it is no reason to hold the caller up."""
         return False
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from urllib3.connection import port_by_scheme
 from urllib3.util.url import parse_url
@@ -14,6 +15,10 @@ from tieline.engine.target import target_state
 
 if TYPE_CHECKING:
     from tieline.urllib3._settings import Settings
+
+
+_LEAD: Final = re.compile(r"[a-zA-Z][^/?#]*//[^/?#]*").match
+"""Finds what stands before the path: scheme, host and port, and nothing of a path."""
 
 
 class Origin:
@@ -47,15 +52,21 @@ def origin_of(settings: Settings, pool: Any) -> Origin:
     return Origin(settings, _endpoint(pool.scheme, pool.host, pool.port), _proxy(pool))
 
 
-@lru_cache(maxsize=256)
-def origin_behind(settings: Settings, proxy: Endpoint, url: str) -> Origin:
-    """Where a proxy is asked to lead, by the scheme, host and port of a URL.
+def origin_behind(nearest: Origin, url: str) -> Origin:
+    """Where a proxy is asked to lead.
 
     Args:
-        settings: Of the pool.
-        proxy: The proxy.
-        url: The beginning of the URL.
+        nearest: Where the pool leads.
+        url: As the pool was given it: absolute where the proxy has to be told.
     """
+    found = _LEAD(url)
+    if found is None or nearest.proxy is None:
+        return nearest
+    return _origin_behind(nearest.settings, nearest.proxy, found[0])
+
+
+@lru_cache(maxsize=256)
+def _origin_behind(settings: Settings, proxy: Endpoint, url: str) -> Origin:
     parsed = parse_url(url)
     return Origin(settings, _endpoint(parsed.scheme, parsed.host, parsed.port), proxy)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import urllib3
@@ -22,16 +20,19 @@ from tieline.urllib3._ending import CLIENT
 from tieline.urllib3._once import Once, ours
 from tieline.urllib3._origin import Origin, origin_behind, origin_of
 from tieline.urllib3._probe import Probe, probed
-from tieline.urllib3._replay import PLAIN, position
+from tieline.urllib3._replay import PLAIN, positions
 from tieline.urllib3._run import Request, Run, mark_sent
 from tieline.urllib3._settings import settings
 from tieline.urllib3._span import UNSET, Span, Timing, span_var, timing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from ssl import TLSVersion
+    from typing import Literal
 
-    from urllib3.connection import HTTPConnection
+    from urllib3.connection import ProxyConfig
     from urllib3.response import BaseHTTPResponse
+    from urllib3.util.url import Url
 
     from tieline.policy.policy import Policy
     from tieline.urllib3._settings import Settings
@@ -39,16 +40,7 @@ if TYPE_CHECKING:
 _OURS = ours()
 
 
-_lead = re.compile(r"[^/?#]*//[^/?#]*").match
-
-
-def lead(url: str) -> str:
-    """The URL up to its path."""
-    found = _lead(url)
-    return url if found is None else found[0]
-
-
-def plain(once: Once, method: str, response: BaseHTTPResponse, *, redirect: bool) -> bool:
+def is_plain(once: Once, method: str, response: BaseHTTPResponse, *, redirect: bool) -> bool:
     """Whether an answer is just to be returned; it then carries the ``retries`` that it should."""
     if redirect and response.retries is not once:
         return True  # an answer to what urllib3 was redirected to, which has had its own say
@@ -63,27 +55,89 @@ def plain(once: Once, method: str, response: BaseHTTPResponse, *, redirect: bool
     return True
 
 
+def allowed_now(seconds: float | None, now: float) -> float | None:
+    """Seconds that an attempt may take, within the deadline around."""
+    deadline = deadline_var.get()
+    if deadline is None or deadline.at is None:
+        return seconds
+    return earliest(seconds, deadline.at - now)
+
+
 class _ConnectionClass:
     """The class of connections as it is at the moment, with a probe."""
 
     def __init__(self, native: type[urllib3.HTTPConnectionPool]) -> None:
         self._native = native
 
-    def __get__(self, pool: object, _owner: type) -> type[Any]:
-        cls: type[Any] = self._native.ConnectionCls
-        return cls if pool is None else probed(cls)
+    def __get__(self, pool: object, _owner: type) -> Any:
+        cls: Any = self._native.ConnectionCls
+        given = getattr(pool, "_tieline_settings", None)
+        return cls if given is None or not given.enabled else probed(cls)
 
 
-class Seam(urllib3.HTTPConnectionPool):
-    """What both kinds of pool share."""
+class HTTPConnectionPool(urllib3.HTTPConnectionPool):
+    """A ``urllib3.HTTPConnectionPool`` that knows how far each request came, and what may be repeated."""
 
-    ConnectionCls = _ConnectionClass(urllib3.HTTPConnectionPool)  # type: ignore[assignment]
+    __module__ = "tieline.urllib3"
+
+    ConnectionCls: Any = _ConnectionClass(urllib3.HTTPConnectionPool)
 
     _tieline_settings: Settings
     _tieline_origin: Origin
     _tieline_unset: Timing
     _tieline_native: urllib3.Timeout | None = None
     _tieline_once: Once = _OURS
+
+    def __init__(
+        self,
+        host: str,
+        port: int | None = None,
+        timeout: Any = UNSET,
+        maxsize: int = 1,
+        block: bool = False,
+        headers: Mapping[str, str] | None = None,
+        retries: Retry | bool | int | None = None,
+        _proxy: Url | None = None,
+        _proxy_headers: Mapping[str, str] | None = None,
+        _proxy_config: ProxyConfig | None = None,
+        *,
+        target: str | None = None,
+        policy: Policy | None = None,
+        **conn_kw: Any,
+    ) -> None:
+        """As urllib3's, with two more keywords.
+
+        Args:
+            host: As urllib3's.
+            port: As urllib3's.
+            timeout: As urllib3's; by default 5 s to connect and 30 s between two pieces.
+            maxsize: As urllib3's.
+            block: As urllib3's.
+            headers: As urllib3's.
+            retries: As urllib3's; what is given decides how often, and the policy on all else.
+            _proxy: As urllib3's.
+            _proxy_headers: As urllib3's.
+            _proxy_config: As urllib3's.
+            target: Name of the target; by default the origin, such as ``http://billing:80``. Pools
+                of one target share breaker and budget.
+            policy: The settings; by default 25 s for a call up to the head of its answer, and 3
+                attempts.
+            **conn_kw: As urllib3's, for connections.
+        """
+        super().__init__(
+            host,
+            port,
+            timeout,
+            maxsize,
+            block,
+            headers,
+            retries,
+            _proxy,
+            _proxy_headers,
+            _proxy_config=_proxy_config,
+            **conn_kw,
+        )
+        self._tieline_adopt(CLIENT, target, policy)
 
     def _tieline_adopt(self, client: str, target: str | None, policy: Policy | None) -> None:
         """Go by these settings.
@@ -97,36 +151,47 @@ class Seam(urllib3.HTTPConnectionPool):
         self._tieline_origin = origin_of(self._tieline_settings, self)
         self._tieline_native = None
 
-    def _new_conn(self) -> HTTPConnection:  # type: ignore[override]
-        connection: HTTPConnection = super()._new_conn()  # type: ignore[assignment]
+    def _new_conn(self) -> Any:
+        connection: Any = super()._new_conn()
         if self._tieline_settings.enabled:
-            cls = type(connection)
-            probing = probed(cls)
-            if probing is not cls:
-                connection.__class__ = probing
+            # Of a subclass with a class of connections of its own.
+            connection.__class__ = probed(connection.__class__)
         return connection
 
-    def _get_conn(self, timeout: float | None = None) -> HTTPConnection:
-        connection: HTTPConnection = super()._get_conn(timeout)  # type: ignore[assignment]
+    def _get_conn(self, timeout: float | None = None) -> Any:
         span = span_var.get()
+        if span is not None and self.block:
+            # To wait for others of this process says nothing of the server.
+            with span.paused():
+                connection = super()._get_conn(span.bound(timeout, body=True))
+        else:
+            connection = super()._get_conn(timeout)
         if span is not None and isinstance(connection, Probe):
             connection._tieline_span = span
             if connection.sock is not None:
                 span.keep()
         return connection
 
-    def _tieline_timing(self, timeout: Any) -> Timing:
+    def _tieline_limits(self, timeout: Any) -> Timing:
+        """The timeouts of a call."""
+        if type(timeout) is Span:  # urllib3 follows a redirect
+            return timeout.timing
         given = self._tieline_settings
         if timeout is not UNSET:
-            return timing(timeout, given.policy, extend=not given.given)
+            return timing(timeout, given.policy, strict=given.given)
         if self._tieline_native is not self.timeout:
-            self._tieline_unset = timing(self.timeout, given.policy, extend=not given.given)
+            self._tieline_unset = timing(self.timeout, given.policy, strict=given.given)
             self._tieline_native = self.timeout
         return self._tieline_unset
 
-    def _tieline_stand_in(self, retries: Any, redirect: bool) -> Once:
+    def _tieline_stand_in(self, retries: Any, *, redirect: bool) -> Once:
+        """What goes down to urllib3 in the place of the retry settings."""
+        if retries is None and self.retries is Retry.DEFAULT:
+            return _OURS
         if not isinstance(retries, Retry):
             retries = Retry.from_int(retries, redirect=redirect, default=self.retries)
+        if type(retries) is Once:
+            return retries
         if retries is Retry.DEFAULT:
             return _OURS
         known = self._tieline_once
@@ -134,7 +199,7 @@ class Seam(urllib3.HTTPConnectionPool):
             known = self._tieline_once = Once.of(retries, governs=True)
         return known
 
-    def urlopen(  # type: ignore[override]
+    def urlopen(  # type: ignore[override]  # noqa: C901, PLR0912 - the healthy path: calls cost
         self,
         method: str,
         url: str,
@@ -174,11 +239,9 @@ class Seam(urllib3.HTTPConnectionPool):
         Raises:
             TielineError: One of its classes; also what urllib3 raises.
         """
-        if type(timeout) is Span:  # urllib3 follows a redirect
-            timeout = timeout.given
-        given = self._tieline_settings
-        if not given.enabled:
-            return super().urlopen(
+
+        def attempt(retries: Any, timeout: Any, body_pos: Any) -> BaseHTTPResponse:
+            return super(HTTPConnectionPool, self).urlopen(
                 method,
                 url,
                 body=body,
@@ -195,85 +258,46 @@ class Seam(urllib3.HTTPConnectionPool):
                 decode_content=decode_content,
                 **response_kw,
             )
-        if type(retries) is Once:
-            once = retries
-        elif retries is None and self.retries is Retry.DEFAULT:
-            once = _OURS
-        else:
-            once = self._tieline_stand_in(retries, redirect)
-        if timeout is UNSET and self._tieline_native is self.timeout:
-            limits = self._tieline_unset
-        else:
-            limits = self._tieline_timing(timeout)
+
+        settings = self._tieline_settings
+        if not settings.enabled:
+            return attempt(retries, timeout, body_pos)
+        once = self._tieline_stand_in(retries, redirect=redirect)
+        limits = self._tieline_limits(timeout)
         origin = self._tieline_origin
-        if origin.proxy is not None and url[:1] != "/":
-            origin = origin_behind(given, origin.proxy, lead(url))
-        begins = body_pos
-        if begins is None and not isinstance(body, PLAIN):
-            begins = position(body)
+        if origin.proxy is not None:
+            origin = origin_behind(origin, url)
+        begins = (body_pos, body_pos)
+        if not isinstance(body, PLAIN):
+            begins = positions(body, body_pos, again=once.redirected)
         started = clock_module.active.now()
         healthy = origin.healthy
         breaker = healthy.breaker
         # The generation first: if the breaker opens in between, our results are void.
         generation = breaker.generation
-        allowed = limits.allowed
-        deadline = deadline_var.get()
-        if deadline is not None:
-            allowed = earliest(allowed, None if deadline.at is None else deadline.at - started)
+        allowed = allowed_now(limits.allowed, started)
         if (
             breaker.state is not CLOSED
-            or (allowed is not None and allowed <= 0)
             or simulation.planned
+            or (allowed is not None and allowed <= 0)
         ):
-            request = Request(method, url, headers, body, (body_pos, begins), redirect, timeout)
-            attempt = partial(
-                super().urlopen,
-                method,
-                url,
-                body=body,
-                headers=headers,
-                redirect=redirect,
-                assert_same_host=assert_same_host,
-                pool_timeout=pool_timeout,
-                release_conn=release_conn,
-                chunked=chunked,
-                preload_content=preload_content,
-                decode_content=decode_content,
-                **response_kw,
-            )
+            request = Request(method, url, headers, body, begins, redirect)
             return Run(self, origin, request, attempt, once, limits, started).start()
         span = Span(limits, allowed, started)
-        span.given = timeout
+        response: BaseHTTPResponse | None = None
+        failed: Exception | None = None
         token = span_var.set(span)
         try:
-            # In full: a dictionary to be taken apart again would cost as much as all of the policy.
-            response = super().urlopen(
-                method,
-                url,
-                body=body,
-                headers=headers,
-                retries=once,
-                redirect=redirect,
-                assert_same_host=assert_same_host,
-                timeout=span,
-                pool_timeout=pool_timeout,
-                release_conn=release_conn,
-                chunked=chunked,
-                body_pos=body_pos,
-                preload_content=preload_content,
-                decode_content=decode_content,
-                **response_kw,
-            )
-        except Exception as error:
+            response = attempt(once, span, body_pos)
+        except Exception as error:  # noqa: BLE001 - told apart by the rules
             failed = error
         except BaseException:
             # Whoever turns an interruption into an error must not have the request repeated.
             mark_sent()
             raise
         else:
-            failed = None
             quick = once is _OURS and response.status not in STATUSES
-            if (quick or plain(once, method, response, redirect=redirect)) and healthy.counted(
+            if (quick or is_plain(once, method, response, redirect=redirect)) and healthy.counted(
                 generation, started
             ):
                 if not preload_content:
@@ -283,79 +307,77 @@ class Seam(urllib3.HTTPConnectionPool):
                 return response
         finally:
             span_var.reset(token)
+        request = Request(method, url, headers, body, begins, redirect)
+        run = Run(self, origin, request, attempt, once, limits, started)
         try:
-            request = Request(method, url, headers, body, (body_pos, begins), redirect, timeout)
-            attempt = partial(
-                super().urlopen,
-                method,
-                url,
-                body=body,
-                headers=headers,
-                redirect=redirect,
-                assert_same_host=assert_same_host,
-                pool_timeout=pool_timeout,
-                release_conn=release_conn,
-                chunked=chunked,
-                preload_content=preload_content,
-                decode_content=decode_content,
-                **response_kw,
-            )
-            run = Run(self, origin, request, attempt, once, limits, started)
-            if failed is None:
-                return run.after_answer(generation, response, span)
-            return run.after_error(generation, failed, span)
+            if failed is not None:
+                return run.after_error(generation, failed, span)
+            assert response is not None  # noqa: S101 - one of both
+            return run.after_answer(generation, response, span)
         finally:
             del failed  # it knows this frame; not knowing it back saves a garbage collection
 
 
-class HTTPConnectionPool(Seam):
-    """A ``urllib3.HTTPConnectionPool`` that knows how far each request came, and what may be repeated."""
-
-    __module__ = "tieline.urllib3"
-
-    def __init__(
-        self,
-        host: str,
-        port: int | None = None,
-        *args: Any,
-        target: str | None = None,
-        policy: Policy | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """As urllib3's, with two more keywords.
-
-        Args:
-            host: As urllib3's.
-            port: As urllib3's.
-            *args: As urllib3's.
-            target: Name of the target; by default the origin, such as ``http://billing:80``. Pools
-                of one target share breaker and budget.
-            policy: The settings; by default 25 s for a call up to the head of its answer, and 3
-                attempts.
-            **kwargs: As urllib3's.
-        """
-        super().__init__(host, port, *args, **kwargs)
-        self._tieline_adopt(CLIENT, target, policy)
-
-
-class HTTPSConnectionPool(Seam, urllib3.HTTPSConnectionPool):
+class HTTPSConnectionPool(HTTPConnectionPool, urllib3.HTTPSConnectionPool):
     """A ``urllib3.HTTPSConnectionPool`` that knows how far each request came, and what may be repeated."""
 
     __module__ = "tieline.urllib3"
-    ConnectionCls = _ConnectionClass(urllib3.HTTPSConnectionPool)  # type: ignore[assignment]
+
+    ConnectionCls: Any = _ConnectionClass(urllib3.HTTPSConnectionPool)
 
     def __init__(
         self,
         host: str,
         port: int | None = None,
-        *args: Any,
+        timeout: Any = UNSET,
+        maxsize: int = 1,
+        block: bool = False,
+        headers: Mapping[str, str] | None = None,
+        retries: Retry | bool | int | None = None,
+        _proxy: Url | None = None,
+        _proxy_headers: Mapping[str, str] | None = None,
+        key_file: str | None = None,
+        cert_file: str | None = None,
+        cert_reqs: int | str | None = None,
+        key_password: str | None = None,
+        ca_certs: str | None = None,
+        ssl_version: int | str | None = None,
+        ssl_minimum_version: TLSVersion | None = None,
+        ssl_maximum_version: TLSVersion | None = None,
+        assert_hostname: str | Literal[False] | None = None,
+        assert_fingerprint: str | None = None,
+        ca_cert_dir: str | None = None,
+        *,
         target: str | None = None,
         policy: Policy | None = None,
-        **kwargs: Any,
+        **conn_kw: Any,
     ) -> None:
         """As urllib3's, with the two more keywords of `HTTPConnectionPool`."""
-        super().__init__(host, port, *args, **kwargs)
-        self._tieline_adopt(CLIENT, target, policy)
+        super().__init__(
+            host,
+            port,
+            timeout,
+            maxsize,
+            block,
+            headers,
+            retries,
+            _proxy,
+            _proxy_headers,
+            key_file=key_file,
+            cert_file=cert_file,
+            cert_reqs=cert_reqs,
+            key_password=key_password,
+            ca_certs=ca_certs,
+            ssl_version=ssl_version,
+            ssl_minimum_version=ssl_minimum_version,
+            ssl_maximum_version=ssl_maximum_version,
+            assert_hostname=assert_hostname,
+            assert_fingerprint=assert_fingerprint,
+            ca_cert_dir=ca_cert_dir,
+            target=target,
+            policy=policy,
+            **conn_kw,
+        )
 
 
 def connection_from_url(url: str, **kw: Any) -> HTTPConnectionPool | HTTPSConnectionPool:
@@ -370,4 +392,4 @@ def connection_from_url(url: str, **kw: Any) -> HTTPConnectionPool | HTTPSConnec
     if port is None:
         port = port_by_scheme.get(scheme, 80)
     pool = HTTPSConnectionPool if scheme == "https" else HTTPConnectionPool
-    return pool(host, port=port, **kw)
+    return pool(host or "", port=port, **kw)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from tieline.engine import clock as clock_module
 from tieline.failure import Phase
 from tieline.rules.http_native import not_connected
 from tieline.urllib3 import _dial
@@ -101,18 +100,15 @@ class Probe(HTTPConnection):
 
     def _tieline_send_rest(self, view: memoryview, span: Span) -> None:
         """Send, with a time limit for each piece that the kernel takes."""
-        now = clock_module.active.now
         while view:
             allowed = span.bound(span.timing.send, body=True)
             if allowed is not None and allowed <= 0:
                 raise TimeoutError("timed out")
             self.sock.settimeout(allowed)
-            begun = now()
-            count = self.sock.send(view)
+            # Neither body has a total: what this takes is not taken from what follows.
+            with span.paused():
+                count = self.sock.send(view)
             span.sent += count
-            if span.until is not None:
-                # Neither body has a total: what this took is not taken from what follows.
-                span.until += now() - begun
             view = view[count:]
 
 
@@ -121,7 +117,7 @@ _KEPT = ("request", "send", "endheaders", "_send_output", "getresponse")
 
 
 @lru_cache(maxsize=64)
-def probed(cls: type[Any]) -> type[Any]:
+def probed(cls: Any) -> Any:
     """The class with a probe; the same class where it cannot take one."""
     if not issubclass(cls, HTTPConnection) or issubclass(cls, Probe):
         return cls

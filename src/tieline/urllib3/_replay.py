@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tieline.rules.http_native import body_is_gone
+
 PLAIN = (type(None), str, bytes, bytearray, memoryview)
 """Bodies that are values, and stay what they are."""
 
@@ -29,3 +31,19 @@ def position(body: Any) -> Any:
         return body.tell()
     except OSError:
         return None
+
+
+def positions(body: Any, given: Any, *, again: bool) -> tuple[Any, Any]:
+    """Where a body begins, as urllib3 is to be told: for the first attempt, and for others.
+
+    Args:
+        body: What is sent.
+        given: What the caller says of it.
+        again: Whether it was sent before, to where a redirect came from.
+
+    Raises:
+        HTTPError: It was, and cannot be sent again.
+    """
+    if again and not is_replayable(body):
+        raise body_is_gone()
+    return given, position(body) if given is None else given

@@ -45,7 +45,6 @@ class Request(NamedTuple):
         positions: Where a body that is a file begins, as urllib3 is to be told: for the first
             attempt, and for others.
         redirect: Whether urllib3 follows redirects.
-        timeout: As given.
     """
 
     method: str
@@ -54,7 +53,6 @@ class Request(NamedTuple):
     body: Any
     positions: tuple[Any, Any]
     redirect: bool
-    timeout: Any
 
 
 class Run:
@@ -91,8 +89,7 @@ class Run:
         self._guard = surrounding_guard()
         self._cause: Exception | None = None
         self._native_error: Exception | None = None
-        self._response: BaseHTTPResponse | None = None
-        self._response_span: Span | None = None
+        self._answer: tuple[BaseHTTPResponse, Span] | None = None
         self._simulated: Failure | None = None
         headers = pool.headers if request.headers is None else request.headers
         harmless = http.is_idempotent(request.method, headers) or once.allows(request.method)
@@ -141,7 +138,7 @@ class Run:
         state, call = self._origin.state, self._call
         while True:
             if isinstance(decision, Proceed):
-                self._leave_response(decision)
+                self._leave_answer(decision)
                 span = self._span(decision.timeout)
                 try:
                     response = self._attempt(decision, span)
@@ -159,15 +156,13 @@ class Run:
             elif isinstance(decision, Sleep):
                 sync.sleep(decision.seconds)
                 decision = state.step(call, call.woke)
-            elif self._response is not None:
-                return self._finished(self._response, span)
+            elif self._answer is not None:
+                return self._finished(*self._answer)
             else:
                 raise self._ended(decision)
 
     def _span(self, allowed: float | None) -> Span:
-        span = Span(self._timing, allowed, clock_module.active.now())
-        span.given = self._request.timeout
-        return span
+        return Span(self._timing, allowed, clock_module.active.now())
 
     def _attempt(self, proceed: Proceed, span: Span) -> BaseHTTPResponse:
         self._simulated = simulation.next_failure(self._origin.settings.client)
@@ -178,7 +173,7 @@ class Run:
         self._begun = True
         token = span_var.set(span)
         try:
-            return self._native(retries=self._once, timeout=span, body_pos=position)
+            return self._native(self._once, span, position)
         finally:
             restore(span_var, token)
 
@@ -206,7 +201,9 @@ class Run:
             if not is_replayable(self._request.body):
                 failure = http.unrepeatable(failure)
         self._cause = error
-        terms = self._count(error=error)
+        counts = span.counted or self._simulated is not None
+        terms = self._count(error=error) if counts else NO_TERMS
+        self._native_error = self._native_error or (None if counts else error)
         return state.step(call, partial(call.failed, failure, place=place, terms=terms))
 
     def _answered(self, response: BaseHTTPResponse, span: Span) -> Decision | None:
@@ -237,7 +234,9 @@ class Run:
             terms = self._count(response=response) if wanted else STOP
         decision = state.step(call, partial(call.failed, failure, terms=terms))
         if not isinstance(decision, Raise):
-            self._response, self._response_span = response, span
+            if theirs is None:
+                self._count(response=response)
+            self._answer = response, span
             return decision
         if self._native_error is not None and theirs is not None and theirs.raise_on_status:
             response.drain_conn()
@@ -258,14 +257,14 @@ class Run:
             return STOP
         return self._once.terms()
 
-    def _leave_response(self, proceed: Proceed) -> None:
+    def _leave_answer(self, proceed: Proceed) -> None:
         """Read an answer that is not returned to its end, so that its connection may be used."""
-        if self._response is None or self._response_span is None:
+        if self._answer is None:
             return
+        (response, span), self._answer = self._answer, None
         if proceed.timeout is not None:
-            self._response_span.until = clock_module.active.now() + proceed.timeout
-        self._response.drain_conn()
-        self._response = self._response_span = None
+            span.until = clock_module.active.now() + proceed.timeout
+        response.drain_conn()
 
     def _finished(self, response: BaseHTTPResponse, span: Span) -> BaseHTTPResponse:
         response.retries = self._once.shown

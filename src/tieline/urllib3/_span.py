@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from socket import getdefaulttimeout
@@ -16,6 +17,8 @@ from tieline.policy.deadline import earliest
 from tieline.policy.defaults import HTTP_CONNECT, HTTP_READ
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tieline.policy.policy import Policy
 
 UNSET = Timeout.DEFAULT_TIMEOUT
@@ -32,6 +35,8 @@ class Timing(NamedTuple):
         total: For all of one attempt, where the caller gave that.
         call: For all attempts and waits, up to the head of the answer.
         allowed: For the first attempt, by the policy.
+        strict: Whether that time runs while a body is sent, as it does where somebody has said
+            how long a call may take. Our default is for answers: an upload has no total.
     """
 
     connect: float | None
@@ -40,27 +45,28 @@ class Timing(NamedTuple):
     total: float | None
     call: float | None
     allowed: float | None
+    strict: bool
 
 
-def timing(timeout: Any, policy: Policy, *, extend: bool) -> Timing:
+def timing(timeout: Any, policy: Policy, *, strict: bool) -> Timing:
     """What a timeout, as urllib3 takes it, comes to.
 
     Args:
         timeout: A number, None for no limit, a `Timeout`, or `UNSET`.
         policy: The settings.
-        extend: Whether a longer timeout gives the call more time: not where the caller has said
-            how long a call may take.
+        strict: Whether somebody has said how long a call may take: then a longer timeout does not
+            make it longer.
     """
     if not isinstance(timeout, Timeout):
         timeout = Timeout.from_float(timeout)
     return _timing(
-        timeout._connect, timeout._read, timeout.total, getdefaulttimeout(), policy, extend
+        timeout._connect, timeout._read, timeout.total, getdefaulttimeout(), policy, strict
     )
 
 
 @lru_cache(maxsize=256)
 def _timing(
-    connect: Any, read: Any, total: Any, default: float | None, policy: Policy, extend: bool
+    connect: Any, read: Any, total: Any, default: float | None, policy: Policy, strict: bool
 ) -> Timing:
     send = connect
     if connect is UNSET:
@@ -77,12 +83,12 @@ def _timing(
     if total is UNSET:
         total = default
     call = policy.call_timeout
-    if extend and call is not None:
+    if not strict and call is not None:
         longest = (
             total if total is not None else None if None in (connect, read) else connect + read
         )
         call = None if longest is None else max(call, longest)
-    return Timing(connect, send, read, total, call, earliest(call, policy.attempt_timeout))
+    return Timing(connect, send, read, total, call, earliest(call, policy.attempt_timeout), strict)
 
 
 _SEND = Phase.SEND
@@ -101,20 +107,20 @@ class Span(Timeout):
         reused: Whether it goes over a kept connection.
         answered: Whether anything came back.
         on_the_way: Whether it has yet to get past a proxy.
-        given: The timeout as the caller gave it.
+        counted: Whether urllib3 has shown its error to the `Retry`; others it raises as they are.
     """
 
     _connect = None
     _read = None
     _start_connect = None
     total = None
-    connect_timeout: float | None = None  # type: ignore[assignment]  # asked for twice an attempt
+    connect_timeout: float | None = None
     phase: Phase | None = None
     sent = 0
     reused = False
     answered = False
     on_the_way = False
-    given: Any = UNSET
+    counted = False
     _total_until: float | None = None
 
     until: float | None = None
@@ -138,16 +144,16 @@ class Span(Timeout):
         """
         self.reused = True
         self.phase = _SEND
-        self.connect_timeout = 0.0
+        self.connect_timeout = 0.0  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def bound(self, seconds: float | None, *, body: bool = False) -> float | None:
         """So many seconds, or what is left of the attempt and of the deadline around, if less.
 
         Args:
             seconds: None for no limit.
-            body: Whether it is for a body, which the deadline alone bounds.
+            body: Whether it is for a body that is sent.
         """
-        until = None if body else self.until
+        until = None if body and not self.timing.strict else self.until
         deadline = deadline_var.get()
         if deadline is not None:
             until = earliest(until, deadline.at)
@@ -157,6 +163,16 @@ class Span(Timeout):
         if seconds is not None and seconds <= left:
             return seconds
         return left if left > 0 else 0.0
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """A block whose time is not taken from the attempt."""
+        begun = clock_module.active.now()
+        try:
+            yield
+        finally:
+            if self.until is not None and not self.timing.strict:
+                self.until += clock_module.active.now() - begun
 
     @property
     def read_timeout(self) -> float | None:
@@ -173,7 +189,7 @@ class Span(Timeout):
             self._total_until = clock_module.active.now() + self.timing.total
         return 0.0
 
-    def clone(self) -> Self:  # type: ignore[override]  # urllib3 wants a fresh one: it is fresh
+    def clone(self) -> Self:
         """Itself: there is one for each attempt."""
         return self
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import http.client
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tieline.failure import Phase
+from tieline.rules.http_native import cut_short
 from tieline.urllib3._span import span_var
 
 if TYPE_CHECKING:
@@ -21,24 +22,29 @@ class Wire(socket.SocketIO):
     Attributes:
         span: The attempt.
         begun: Whether something was received; the socket's timeout is right for the first time.
+        allowed: The socket's timeout, once it was set here.
         ended: Whether the other side has ended the stream.
     """
 
     span: Span
+    _sock: socket.socket
     begun = False
+    allowed: float | None = 0.0
     ended = False
 
-    def readinto(self, buffer: Any, /) -> int | None:
+    def readinto(self, b: Any) -> int | None:
         """Receive once."""
         span = self.span
         if self.begun:
             allowed = span.read_timeout
-            if allowed is not None and allowed <= 0:
-                raise TimeoutError("timed out")
-            self._sock.settimeout(allowed)
+            if allowed != self.allowed:
+                if allowed is not None and allowed <= 0:
+                    raise TimeoutError("timed out")
+                self._sock.settimeout(allowed)
+                self.allowed = allowed
         else:
             self.begun = True
-        count = super().readinto(buffer)
+        count = super().readinto(b)
         if count:
             span.answered = True
         elif count == 0:
@@ -55,27 +61,27 @@ class Answer(http.client.HTTPResponse):
         """Receive by way of a `Wire`, where there is an attempt to keep the time of."""
         super().__init__(*args, **kwargs)
         span = span_var.get()
-        raw = self.fp.raw
+        raw: Any = self.fp.raw
         if span is None or type(raw) is not socket.SocketIO:
             return
         if span.phase is _SEND:
             span.phase = _RECEIVE
         # Every way to make a file of a socket counts what it has made: so it is made that way.
         raw.__class__ = Wire
-        raw.span = span
-        self._tieline_wire = raw
+        self._tieline_wire = wire = cast("Wire", raw)
+        wire.span = span
 
     def begin(self) -> None:
         """Read the head.
 
         Raises:
-            IncompleteRead: The stream ended inside it, which http.client takes for an empty body.
+            HTTPException: The stream ended inside it, which http.client takes for an empty body.
         """
         super().begin()
         wire = self._tieline_wire
         if wire is not None:
             if wire.ended:
                 self.close()
-                raise http.client.IncompleteRead(b"")
+                raise cut_short()
             # A body has no total.
             wire.span.until = None
