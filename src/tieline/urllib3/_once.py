@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Self
 
 from urllib3.util.retry import RequestHistory, Retry
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
     from urllib3.connectionpool import ConnectionPool
     from urllib3.response import BaseHTTPResponse
+
+redirected_var: ContextVar[bool] = ContextVar("tieline.urllib3.redirected", default=False)
+"""Whether a client above, which follows redirects itself, sends a request that was answered by one."""
 
 
 class Once(Retry):
@@ -59,7 +63,7 @@ class Once(Retry):
         _stacktrace: TracebackType | None = None,
     ) -> Self:
         """Raise the error as it is; count a redirect where it is counted."""
-        if error is not None:
+        if error is not None and hasattr(_pool, "_tieline_settings"):
             raise error.with_traceback(_stacktrace)
         if self.theirs is None:
             return super().increment(method, url, response, error, _pool, _stacktrace)
@@ -77,7 +81,7 @@ class Once(Retry):
     @property
     def redirected(self) -> bool:
         """Whether the request has been answered before, by a redirect."""
-        return any(entry.redirect_location for entry in self.history)
+        return redirected_var.get() or any(entry.redirect_location for entry in self.history)
 
     @property
     def shown(self) -> Retry:
