@@ -70,7 +70,7 @@ DROP_INS: Final = {
             _MANAGER: ("PoolManager", "ProxyManager", "proxy_from_url", "request"),
             _POOL: ("HTTPConnectionPool", "HTTPSConnectionPool", "connection_from_url"),
         },
-        without=("annotations", "http2", "logging", "ssl", "sys", "typing", "warnings"),
+        without=("annotations", "contrib", "http2", "logging", "ssl", "sys", "typing", "warnings"),
         more={"util": ("connection",)},
         version="._version",
         inside={
@@ -94,7 +94,7 @@ DROP_INS: Final = {
         ),
         without=(
             *("annotations", "chardet_version", "charset_normalizer_version"),
-            *("check_compatibility", "logging", "NullHandler", "ssl", "warnings"),
+            *("check_compatibility", "help", "logging", "NullHandler", "ssl", "warnings"),
             *("DependencyWarning", "FileModeWarning", "RequestsDependencyWarning", "urllib3"),
         ),
         version=".__version__",

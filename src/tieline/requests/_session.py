@@ -102,6 +102,8 @@ class Session(requests.Session):
         """
         given = timeout is not NOT_GIVEN
         token = unbounded_var.set(given and timeout is None)
+        # One made by a hook, while a redirect is followed, was itself never answered before.
+        hop = redirected_var.set(False)
         try:
             return super().request(
                 method,
@@ -122,6 +124,7 @@ class Session(requests.Session):
                 json=json,
             )
         finally:
+            restore(redirected_var, hop)
             restore(unbounded_var, token)
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:

@@ -59,7 +59,7 @@ TUNNELS: Final[Mapping[str, Rule]] = {
 }
 """Status of a proxy that opens no tunnel -> what it means; other ones: it will not."""
 
-_NO_TUNNEL: Final = Rule(Kind.ANSWERED, repeat=False, hint="proxy-refuses")
+NO_TUNNEL: Final = Rule(Kind.ANSWERED, repeat=False, hint="proxy-refuses")
 
 # http.client words it so in every version, and puts the status nowhere else.
 _TUNNEL: Final = re.compile(r"Tunnel connection failed: (\d{3})")
@@ -182,7 +182,7 @@ def _rule(error: BaseException) -> tuple[str, Rule] | None:
     """The code and the rule of one exception by itself."""
     tunnel = _TUNNEL.search(str(error)) if isinstance(error, OSError) else None
     if tunnel is not None:
-        return tunnel[1], TUNNELS.get(tunnel[1], _NO_TUNNEL)
+        return tunnel[1], TUNNELS.get(tunnel[1], NO_TUNNEL)
     named = first(ERRORS, system.type_names(error))
     if named is None:
         return system.find(error)
@@ -246,10 +246,12 @@ def retry_after(value: str | None, date: str | None, now: float) -> float | None
 
 
 def _epoch(text: str) -> float | None:
-    from email.utils import mktime_tz, parsedate_tz
+    """Seconds since the epoch of an HTTP date; None for what is none."""
+    from datetime import UTC
+    from email.utils import parsedate_to_datetime
 
     try:
-        parsed = parsedate_tz(text)
-        return None if parsed is None else float(mktime_tz(parsed))
-    except (ValueError, OverflowError, IndexError):
+        parsed = parsedate_to_datetime(text)
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError, IndexError, TypeError):
         return None

@@ -59,6 +59,13 @@ def simulated(failure: Failure, said: str, pool: object, url: str) -> Exception:
     return cast("Exception", made)
 
 
+def cut_short() -> Exception:
+    """What http.client raises for an answer that ends too early."""
+    from http.client import IncompleteRead
+
+    return IncompleteRead(b"")
+
+
 def body_is_gone() -> Exception:
     """What urllib3 raises for a body that it cannot read again."""
     said = (

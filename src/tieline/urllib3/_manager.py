@@ -13,6 +13,8 @@ from tieline.urllib3._replay import PLAIN, position
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from ssl import SSLContext
+    from typing import Literal
 
     from urllib3 import Retry, Timeout
     from urllib3._base_connection import _TYPE_BODY
@@ -84,11 +86,14 @@ class PoolManager(urllib3.PoolManager):
                 attempts.
             **connection_pool_kw: As urllib3's, for the pools.
         """
+        self._tieline_begin(target, policy)
+        super().__init__(num_pools, headers, **connection_pool_kw)
+        self.pool_classes_by_scheme = POOLS
+
+    def _tieline_begin(self, target: str | None, policy: Policy | None) -> None:
         self._tieline_target = target
         self._tieline_policy = policy
         self._tieline_known: dict[object, _Known] = {}
-        super().__init__(num_pools, headers, **connection_pool_kw)
-        self.pool_classes_by_scheme = POOLS
 
     def _new_pool(
         self, scheme: str, host: str, port: int, request_context: dict[str, Any] | None = None
@@ -175,17 +180,28 @@ class ProxyManager(PoolManager, urllib3.ProxyManager):
         num_pools: int = 10,
         headers: Mapping[str, str] | None = None,
         proxy_headers: Mapping[str, str] | None = None,
-        *args: Any,
+        proxy_ssl_context: SSLContext | None = None,
+        use_forwarding_for_https: bool = False,
+        proxy_assert_hostname: str | Literal[False] | None = None,
+        proxy_assert_fingerprint: str | None = None,
+        *,
         target: str | None = None,
         policy: Policy | None = None,
         **connection_pool_kw: Any,
     ) -> None:
         """As urllib3's, with the two more keywords of `PoolManager`."""
-        self._tieline_target = target
-        self._tieline_policy = policy
-        self._tieline_known: dict[object, _Known] = {}
+        self._tieline_begin(target, policy)
         urllib3.ProxyManager.__init__(
-            self, proxy_url, num_pools, headers, proxy_headers, *args, **connection_pool_kw
+            self,
+            proxy_url,
+            num_pools,
+            headers,
+            proxy_headers,
+            proxy_ssl_context,
+            use_forwarding_for_https,
+            proxy_assert_hostname,
+            proxy_assert_fingerprint,
+            **connection_pool_kw,
         )
         self.pool_classes_by_scheme = POOLS
 

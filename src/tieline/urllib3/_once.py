@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib3.util.retry import RequestHistory, Retry
 
 from tieline.policy.decision import NO_TERMS, Terms
+from tieline.urllib3._span import span_var
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -63,7 +64,9 @@ class Once(Retry):
         _stacktrace: TracebackType | None = None,
     ) -> Self:
         """Raise the error as it is; count a redirect where it is counted."""
-        if error is not None and hasattr(_pool, "_tieline_settings"):
+        span = span_var.get()
+        if error is not None and span is not None:  # else it is under a pool that is not ours
+            span.counted = True
             raise error.with_traceback(_stacktrace)
         if self.theirs is None:
             return super().increment(method, url, response, error, _pool, _stacktrace)

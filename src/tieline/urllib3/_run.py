@@ -201,7 +201,9 @@ class Run:
             if not is_replayable(self._request.body):
                 failure = http.unrepeatable(failure)
         self._cause = error
-        terms = self._count(error=error)
+        counts = span.counted or self._simulated is not None
+        terms = self._count(error=error) if counts else NO_TERMS
+        self._native_error = self._native_error or (None if counts else error)
         return state.step(call, partial(call.failed, failure, place=place, terms=terms))
 
     def _answered(self, response: BaseHTTPResponse, span: Span) -> Decision | None:
@@ -232,6 +234,8 @@ class Run:
             terms = self._count(response=response) if wanted else STOP
         decision = state.step(call, partial(call.failed, failure, terms=terms))
         if not isinstance(decision, Raise):
+            if theirs is None:
+                self._count(response=response)
             self._answer = response, span
             return decision
         if self._native_error is not None and theirs is not None and theirs.raise_on_status:

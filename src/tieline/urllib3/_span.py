@@ -107,6 +107,7 @@ class Span(Timeout):
         reused: Whether it goes over a kept connection.
         answered: Whether anything came back.
         on_the_way: Whether it has yet to get past a proxy.
+        counted: Whether urllib3 has shown its error to the `Retry`; others it raises as they are.
     """
 
     _connect = None
@@ -119,6 +120,7 @@ class Span(Timeout):
     reused = False
     answered = False
     on_the_way = False
+    counted = False
     _total_until: float | None = None
 
     until: float | None = None

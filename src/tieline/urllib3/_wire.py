@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING, Any, cast
 
 from tieline.failure import Phase
+from tieline.rules.http_native import cut_short
 from tieline.urllib3._span import span_var
 
 if TYPE_CHECKING:
@@ -74,13 +75,13 @@ class Answer(http.client.HTTPResponse):
         """Read the head.
 
         Raises:
-            IncompleteRead: The stream ended inside it, which http.client takes for an empty body.
+            HTTPException: The stream ended inside it, which http.client takes for an empty body.
         """
         super().begin()
         wire = self._tieline_wire
         if wire is not None:
             if wire.ended:
                 self.close()
-                raise http.client.IncompleteRead(b"")
+                raise cut_short()
             # A body has no total.
             wire.span.until = None
