@@ -25,17 +25,61 @@ _SHOWN: Final = frozenset({*PLACE, "dbname"})
 """Parameters of libpq whose values are shown."""
 
 _KNOWN: Final = frozenset(
-    """
-    application_name channel_binding client_encoding connect_timeout dbname
-    fallback_application_name gssdelegation gssencmode gsslib host hostaddr keepalives
-    keepalives_count keepalives_idle keepalives_interval krbsrvname load_balance_hosts
-    max_protocol_version min_protocol_version oauth_client_id oauth_client_secret oauth_issuer
-    oauth_scope options passfile password port replication require_auth requirepeer requiressl
-    scram_client_key scram_server_key service servicefile ssl ssl_max_protocol_version
-    ssl_min_protocol_version sslcert sslcertmode sslcompression sslcrl sslcrldir sslkey
-    sslkeylogfile sslmode sslnegotiation sslpassword sslrootcert sslsni target_session_attrs
-    tcp_user_timeout user
-    """.split()
+    {
+        "application_name",
+        "channel_binding",
+        "client_encoding",
+        "connect_timeout",
+        "dbname",
+        "fallback_application_name",
+        "gssdelegation",
+        "gssencmode",
+        "gsslib",
+        "host",
+        "hostaddr",
+        "keepalives",
+        "keepalives_count",
+        "keepalives_idle",
+        "keepalives_interval",
+        "krbsrvname",
+        "load_balance_hosts",
+        "max_protocol_version",
+        "min_protocol_version",
+        "oauth_client_id",
+        "oauth_client_secret",
+        "oauth_issuer",
+        "oauth_scope",
+        "options",
+        "passfile",
+        "password",
+        "port",
+        "replication",
+        "require_auth",
+        "requirepeer",
+        "requiressl",
+        "scram_client_key",
+        "scram_server_key",
+        "service",
+        "servicefile",
+        "ssl",
+        "ssl_max_protocol_version",
+        "ssl_min_protocol_version",
+        "sslcert",
+        "sslcertmode",
+        "sslcompression",
+        "sslcrl",
+        "sslcrldir",
+        "sslkey",
+        "sslkeylogfile",
+        "sslmode",
+        "sslnegotiation",
+        "sslpassword",
+        "sslrootcert",
+        "sslsni",
+        "target_session_attrs",
+        "tcp_user_timeout",
+        "user",
+    }
 )
 """Parameters of libpq 18. Another word may be a piece of a password that was not quoted."""
 
@@ -212,12 +256,14 @@ def _uri(text: str) -> Iterator[tuple[str, str]]:
     for name, items in zip(("host", "port"), zip(*places, strict=True), strict=True):
         if any(items):
             yield name, _decoded(",".join(items))
-    if rest[:1] == "/":
-        database, mark, rest = rest[1:].partition("?")
-        rest = mark + rest
-        if database:
-            yield "dbname", _decoded(database)
-    for item in rest[1:].split("&") if rest[1:] else ():
+    database, _, query = rest.partition("?")
+    if database[1:]:
+        yield "dbname", _decoded(database[1:])
+    yield from _query(query)
+
+
+def _query(query: str) -> Iterator[tuple[str, str]]:
+    for item in query.split("&") if query else ():
         name, equals, value = item.partition("=")
         if not equals:
             raise Unreadable("a parameter without =")

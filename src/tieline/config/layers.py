@@ -12,7 +12,7 @@ from tieline.policy.checks import choice
 from tieline.policy.policy import ATTEMPTS_IN_WINDOW, NAMED, ORDERED, PARTS, Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 DURATIONS: Final = "; write 250ms, 5s or 2m"
 
@@ -47,7 +47,7 @@ class Layers:
             variables: Variable -> what it says.
             prefix: What comes before the setting.
         """
-        off = {}
+        off: dict[str, str] = {}
         for name, words in names.wholes().items():
             variable = prefix + names.of_setting(name)
             text = variables.get(variable)
@@ -80,8 +80,9 @@ class Layers:
         for known in [path for path in self._values if path.partition(".")[0] == name]:
             del self._values[known], self.origins[known]
             self._texts.pop(known, None)
-        inside = value.items() if isinstance(value, dict) else ()
-        found = {f"{name}.{inner}": given for inner, given in inside} or {name: value}
+        found = {name: value}
+        if name in PARTS and value is not None:
+            found = {f"{name}.{inner}": given for inner, given in value.items()}
         self._values |= found
         self.origins |= dict.fromkeys(found, origin)
 
@@ -105,10 +106,11 @@ class Layers:
                 arguments.setdefault(name, {})[inner] = value
             else:
                 arguments[name] = value
-        return {
-            name: PARTS[name][0](**value) if isinstance(value, dict) else value
-            for name, value in arguments.items()
-        }
+        for name in arguments.keys() & PARTS:
+            cls: Callable[..., object] = PARTS[name][0]
+            if arguments[name] is not None:
+                arguments[name] = cls(**arguments[name])
+        return arguments
 
     def _fit(self) -> None:
         """Bring what is built in in line with what is given.

@@ -64,9 +64,7 @@ def _paths() -> Iterator[str]:
 @cache
 def wholes() -> Mapping[str, tuple[str, ...]]:
     """Part of a policy that has a variable of its own -> what that may say."""
-    return {
-        name: (*NAMED.get(name, ()), NONE) for name, (_, optional) in PARTS.items() if optional
-    }
+    return {name: (*NAMED.get(name, ()), NONE) for name, (_, optional) in PARTS.items() if optional}
 
 
 @cache

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import fields
 from functools import lru_cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,11 +14,12 @@ from tieline.config.layers import Layers
 from tieline.config.target import NO_HEADERS, Origin, Resolved, Source
 from tieline.policy.checks import choice
 from tieline.policy.defaults import DEFAULTS
-from tieline.policy.policy import Policy
 from tieline.rules.translate import config_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from tieline.policy.policy import Policy
 
 SCHEMES: Final = ("http", "https", "ws", "wss")
 """Schemes of a target's URL."""
@@ -90,9 +90,7 @@ def _resolved(
     )
 
 
-def _enabled(
-    variables: Mapping[str, str], client: str, problems: list[str]
-) -> tuple[bool, Origin]:
+def _enabled(variables: Mapping[str, str], client: str, problems: list[str]) -> tuple[bool, Origin]:
     text = variables.get(names.ENABLED)
     if text is None:
         return True, Origin(Source.DEFAULT, client)
@@ -127,7 +125,7 @@ class _Secrets:
             found = self._text(name.upper(), fault)
             if found is not None:
                 place[name], origins[name] = found
-        headers = {}
+        headers: dict[str, str] = {}
         for ending in self._headers():
             found = self._text(ending, _header_fault)
             if found is not None:
@@ -139,7 +137,9 @@ class _Secrets:
 
     def _headers(self) -> Iterator[str]:
         start = self._prefix + names.HEADERS
-        found = (name.removesuffix(names.FILE) for name in self._variables if name.startswith(start))
+        found = (
+            name.removesuffix(names.FILE) for name in self._variables if name.startswith(start)
+        )
         return (name.removeprefix(self._prefix) for name in sorted({*found}) if name != start)
 
     def _text(self, ending: str, fault: Callable[[str], str]) -> tuple[str, Origin] | None:
@@ -169,7 +169,7 @@ class _Secrets:
 
 def _shown_path(path: str) -> str:
     """A path; but where somebody has put the secret itself, nothing of it."""
-    return repr(path) if os.path.isabs(path) else "(not shown, no absolute path)"
+    return repr(path) if Path(path).is_absolute() else "(not shown, no absolute path)"
 
 
 def _dsn_fault(text: str) -> str:

@@ -11,7 +11,7 @@ from tieline.policy.breaker import CircuitBreaker
 from tieline.policy.budget import BUDGETS, Budget
 from tieline.policy.checks import advice, either, number
 from tieline.policy.retry import Retry
-from tieline.policy.units import Seconds
+from tieline.policy.units import Seconds  # noqa: TC001 - config asks for it at run time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
