@@ -46,7 +46,7 @@ def resolve(client: str, target: str | None = None, *, policy: Policy | None = N
     found = _resolved(environment, client, name, policy, files)
     if isinstance(found, Resolved):
         return found
-    raise config_error(found, client, target=name)
+    raise config_error(found, client, target=None if any(_name_fault(name or "")) else name)
 
 
 @lru_cache(maxsize=256)
@@ -75,6 +75,7 @@ def _resolved(
         problems += layers.problems
     place: dict[str, Any] = {}
     if name is not None:
+        problems += _name_fault(name)
         secrets = _Secrets(variables, dict(files), names.of_target(name))
         place = secrets.place(origins)
         problems += secrets.problems
@@ -88,6 +89,12 @@ def _resolved(
         origins=MappingProxyType(origins),
         **place,
     )
+
+
+def _name_fault(name: str) -> Iterator[str]:
+    """A name stands in every message and event: it must not be an address with a password in it."""
+    if "=" in name or ("://" in name and ("@" in name or "?" in name)):
+        yield f"target: a conninfo or URL {redact.HIDDEN}; give the target a name"
 
 
 def _enabled(variables: Mapping[str, str], client: str, problems: list[str]) -> tuple[bool, Origin]:

@@ -61,9 +61,10 @@ class Policy:
     retry: Retry = field(default_factory=Retry)
     backoff: Backoff = field(default_factory=Backoff)
     breaker: CircuitBreaker | None = field(default_factory=CircuitBreaker)
-    budget: Budget | None = field(default_factory=Budget)
-
-    if TYPE_CHECKING:  # what may be given, beside what is then found in the attributes
+    if not TYPE_CHECKING:  # what pydantic, which asks at run time, is to let through
+        budget: Budget | Literal["fleet"] | None = field(default_factory=Budget)
+    else:  # what is then found in the attributes, and what may be given
+        budget: Budget | None = field(default_factory=Budget)
 
         def __init__(
             self,
