@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 from tieline.config import names, values
 from tieline.config.target import Origin, Source
 from tieline.errors import ConfigError
-from tieline.policy.checks import choice
 from tieline.policy.policy import ATTEMPTS_IN_WINDOW, NAMED, ORDERED, PARTS, Policy
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class Layers:
             text = variables.get(variable)
             if text is None:
                 continue
-            self.problems += choice(variable, text.lower(), words)
+            self.problems += values.one_of(variable, text, words)
             if text.lower() == names.NONE:
                 off[name] = variable
                 self._put(name, None, Origin(Source.VARIABLE, variable))
@@ -66,7 +65,9 @@ class Layers:
             if text is None:
                 continue
             if part in off:
-                self.problems.append(f"{variable}={text!r}: contradicts {off[part]}={names.NONE!r}")
+                self.problems.append(
+                    f"{variable}={values.shown(text)}: contradicts {off[part]}={names.NONE!r}"
+                )
                 continue
             if path not in self._values:
                 # A lower layer says none; whoever sets a part of it wants it back.
@@ -151,7 +152,7 @@ class Layers:
             said = f"{path}={value!r}"
             if said in problem:
                 text, origin = self._texts.get(path), self.origins[path]
-                source = f"{said} ({origin})" if text is None else f"{origin}={text!r}"
+                source = f"{said} ({origin})" if text is None else f"{origin}={values.shown(text)}"
                 problem = problem.replace(said, source)
                 problem += DURATIONS if isinstance(value, str) and values.is_duration(path) else ""
         return problem
