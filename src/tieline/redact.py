@@ -93,7 +93,6 @@ _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _HOST: Final = re.compile(r"[\w.%~-]+|\[[0-9A-Fa-f:.]+(?:%[\w.~-]+)?\]")
 _SOUND_HOST: Final = re.compile(r"[\w.%~:-]*|[/@][\w.%~/ -]*")
 _SOUND_NAME: Final = re.compile(r"[\w.~$+ -]*")
-_PATH: Final = re.compile(r"[^\s@\x00-\x1f\x7f]*")
 
 
 class Unreadable(ValueError):
@@ -166,16 +165,14 @@ def url_parts(text: str) -> tuple[str, str, str, str]:
         raise Unreadable("no absolute URL")
     if not _HOST.fullmatch(host.removesuffix(":")):
         raise Unreadable("a bad host or port")
-    if not _PATH.fullmatch(parts.path):
-        raise Unreadable("an @ in the path (write %40), or a / in the userinfo (write %2F)")
+    if "@" in parts.path + parts.query + parts.fragment:
+        raise Unreadable("an @ behind the host (write %40), or one of / ? # in the userinfo")
     return parts.scheme, parts.netloc, parts.path, parts.query
 
 
 def _masked_query(query: str) -> str:
     if not query:
         return ""
-    if "@" in query:
-        return f"?{MASK}"
     pairs = (item.partition("=") for item in query.split("&"))
     return "?" + "&".join(f"{name}={MASK}" if equals else MASK for name, equals, _ in pairs)
 
@@ -254,7 +251,7 @@ def _uri(text: str) -> Iterator[tuple[str, str]]:
             yield "password", _decoded(password)
     places, rest = _places(rest)
     for name, items in zip(("host", "port"), zip(*places, strict=True), strict=True):
-        if any(items):
+        if ",".join(items):
             yield name, _decoded(",".join(items))
     database, _, query = rest.partition("?")
     if database[1:]:
@@ -300,4 +297,7 @@ def _decoded(text: str) -> str:
 
     if _BAD_PERCENT.search(text):
         raise Unreadable("a % that begins no escape (write %25)")
-    return unquote(text)
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeError:
+        raise Unreadable("not valid Unicode") from None
