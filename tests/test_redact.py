@@ -124,7 +124,9 @@ def test_read_as_libpq_reads_it(text: str) -> None:
     assert redact.conninfo_parameters(text) == theirs
 
 
-PIECES = st.text(string.ascii_letters + string.digits + "!$&*()_+-={}[]:;'\"<>,.?~ /@#%\\", max_size=9)
+PIECES = st.text(
+    string.ascii_letters + string.digits + "!$&*()_+-={}[]:;'\"<>,.?~ /@#%\\", max_size=9
+)
 TEMPLATES = [
     "host=db password='{}'",
     "host=db password={}",

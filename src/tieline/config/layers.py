@@ -95,7 +95,7 @@ class Layers:
         try:
             return Policy(**self._arguments())
         except ConfigError as error:
-            self.problems += map(self._named, error.problems)
+            self.problems += map(self._named, self._causes(error.problems))
             return None
 
     def _arguments(self) -> dict[str, Any]:
@@ -144,6 +144,11 @@ class Layers:
     def _number(self, path: str) -> float | None:
         value = self._values.get(path)
         return value if isinstance(value, (int, float)) else None
+
+    def _causes(self, problems: tuple[str, ...]) -> list[str]:
+        """Those with what is given; a default that was fitted to nonsense is no problem of its own."""
+        given = [problem for problem in problems if self._is_given(problem.partition("=")[0])]
+        return given or [*problems]
 
     def _named(self, problem: str) -> str:
         """The problem with the variables that it came from, in the words of variables."""

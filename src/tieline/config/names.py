@@ -108,11 +108,11 @@ def _nearest_ending(setting: str) -> str | None:
 def _of_targets(variable: str) -> Iterator[str]:
     """Where the name of the target ends is not clear: an underscore may be missing there, too."""
     rest = re.sub(rf"{PREFIX}(TARGETS?_+)?", "", variable, count=1)
-    for end in (found.start() for found in re.finditer("_+", rest) if found.start()):
-        for ending in endings():
-            name = f"{TARGETS}{rest[:end]}{NESTED}{ending}"
-            if is_known(name):
-                yield name
+    for found in re.finditer("_+", rest):
+        ending = _nearest_ending(rest[found.end() :])
+        name = f"{TARGETS}{rest[: found.start()]}{NESTED}{ending}"
+        if ending is not None and is_known(name):
+            yield name
 
 
 def _close(word: str, known: Collection[str]) -> str | None:
