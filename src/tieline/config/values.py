@@ -29,7 +29,7 @@ UNITS: Final[Mapping[str, tuple[int, int]]] = {
 }
 """Unit of a duration -> seconds, as a fraction."""
 
-_PLAIN: Final = re.compile(r"[\w.+ -]{1,20}")
+_PLAIN: Final = re.compile(r"[\w.+ -]{1,16}")
 """No number, unit or word of ours is longer, or has other characters in it."""
 
 _DURATION: Final = re.compile(rf"([0-9]+\.?[0-9]*|\.[0-9]+)\s*({'|'.join(UNITS)})")
