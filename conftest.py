@@ -23,8 +23,7 @@ def shop() -> Iterator[None]:
     with LocalPostgres() as server, pytest.MonkeyPatch.context() as patch:
         for name, value in server.params.items():
             patch.setenv(f"PG{name.upper()}".replace("PGDBNAME", "PGDATABASE"), str(value))
-        dsn = " ".join(f"{name}={value}" for name, value in server.params.items())
-        patch.setenv("TIELINE_TARGETS__ORDERS_DB__DSN", dsn)
+        patch.setenv("TIELINE_TARGETS__ORDERS_DB__DSN", server.conninfo)
         patch.setenv("TIELINE_TARGETS__ORDERS_DB__RETRY__MAX_ATTEMPTS", "6")
         with psycopg.connect() as connection:
             connection.execute("CREATE TABLE orders (id serial PRIMARY KEY)")
