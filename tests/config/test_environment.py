@@ -162,7 +162,10 @@ def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
         thread.start()
     for number in range(300):
         monkeypatch.setenv("TIELINE_RETRY__MAX_ATTEMPTS", "56"[number % 2])
-        monkeypatch.setenv(f"OTHER_{number % 7}", str(number))
+        if number % 3:
+            monkeypatch.setenv("TIELINE_CALL_TIMEOUT", str(number + 9))
+        else:
+            monkeypatch.delenv("TIELINE_CALL_TIMEOUT", raising=False)
     done.set()
     for thread in threads:
         thread.join()

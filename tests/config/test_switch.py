@@ -118,6 +118,13 @@ def test_off_and_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert numbers == [1]
 
 
+def test_where_a_target_is_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guarded code runs although a secret that it does not need is missing."""
+    monkeypatch.setenv("TIELINE_TARGETS__ORDERS_DB__DSN_FILE", "/no/such/file")
+    monkeypatch.setenv("TIELINE_TARGETS__ORDERS_DB__URL", "nonsense")
+    assert tieline.guard("orders-db")(lambda: 5)() == 5
+
+
 def test_read_by_the_first_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """A decorator runs at import; what it decorates reads the environment when it is called."""
     monkeypatch.setenv("TIELINE_TARGETS__ORDERS_DB__RETRY__MAX_ATTEMPTS", "nonsense")

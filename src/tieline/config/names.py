@@ -25,7 +25,7 @@ NONE: Final = "none"
 """How a variable says None."""
 
 _SIGNS: Final = str.maketrans("-.", "__")
-_TARGET: Final = re.compile(rf"{TARGETS}(?P<target>.+?){NESTED}(?P<setting>.+)")
+_TARGET: Final = rf"{TARGETS}(?P<target>.+?){NESTED}(?P<setting>.+)"
 
 
 def of_target(name: str) -> str:
@@ -76,7 +76,7 @@ def endings() -> tuple[str, ...]:
 
 def is_known(variable: str) -> bool:
     """Whether a ``TIELINE_*`` variable is one of ours."""
-    found = _TARGET.fullmatch(variable)
+    found = re.fullmatch(_TARGET, variable)
     if found is None:
         return variable in _defaults()
     setting = found["setting"]
@@ -85,7 +85,7 @@ def is_known(variable: str) -> bool:
 
 def nearest(variable: str) -> str | None:
     """The variable that was meant by an unknown one; None where none is near."""
-    found = _TARGET.fullmatch(variable)
+    found = re.fullmatch(_TARGET, variable)
     if found is not None:
         ending = _nearest_ending(found["setting"])
         return None if ending is None else f"{TARGETS}{found['target']}{NESTED}{ending}"

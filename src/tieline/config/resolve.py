@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tieline import redact
 from tieline.config import names, values
@@ -18,6 +18,10 @@ from tieline.rules.translate import config_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+
+GUARD: Final = "guard"
+"""Guarded code connects to nothing by itself: where a target is, is none of its business."""
 
 
 def resolve(client: str, target: str | None = None, *, policy: Policy | None = None) -> Resolved:
@@ -40,7 +44,7 @@ def resolve(client: str, target: str | None = None, *, policy: Policy | None = N
         raise config_error(wrong, client)
     environment = current()
     name = target or None
-    files = () if name is None else environment.files(names.of_target(name))
+    files = () if name is None or client == GUARD else environment.files(names.of_target(name))
     found = _resolved(environment, client, name, policy, files)
     if isinstance(found, Resolved):
         return found
@@ -72,7 +76,7 @@ def _resolved(
         origins |= layers.origins
         problems += layers.problems
     place: dict[str, Any] = {}
-    if name is not None:
+    if name is not None and client != GUARD:
         secrets = Secrets(variables, dict(files), names.of_target(name))
         place = secrets.place(origins)
         problems += secrets.problems

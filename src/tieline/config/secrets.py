@@ -112,7 +112,8 @@ def _url_fault(text: str) -> str:
     except redact.Unreadable as error:
         return f"{error} {redact.HIDDEN}; write a URL such as https://host/path"
     if scheme not in SCHEMES:
-        return f"must begin with {', '.join(SCHEMES[:-1])} or {SCHEMES[-1]} {redact.HIDDEN}"
+        known = f"{', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}"
+        return f"must begin with {known} {redact.HIDDEN}; what libpq takes is a DSN"
     return ""
 
 

@@ -29,10 +29,10 @@ UNITS: Final[Mapping[str, tuple[int, int]]] = {
 }
 """Unit of a duration -> seconds, as a fraction."""
 
-_PLAIN: Final = re.compile(r"[\w.+ -]{1,16}")
+_PLAIN: Final = r"[\w.+ -]{1,16}"
 """No number, unit or word of ours is longer, or has other characters in it."""
 
-_DURATION: Final = re.compile(rf"([0-9]+\.?[0-9]*|\.[0-9]+)\s*({'|'.join(UNITS)})")
+_DURATION: Final = rf"([0-9]+\.?[0-9]*|\.[0-9]+)\s*({'|'.join(UNITS)})"
 
 
 @cache
@@ -60,7 +60,7 @@ def shown(text: str) -> str:
     Args:
         text: The variable's value.
     """
-    return repr(text) if _PLAIN.fullmatch(text) else redact.HIDDEN
+    return repr(text) if re.fullmatch(_PLAIN, text) else redact.HIDDEN
 
 
 def one_of(variable: str, text: str, words: Collection[str]) -> Iterator[str]:
@@ -88,7 +88,7 @@ def value(path: str, text: str) -> object:
     if text.lower() == NONE and type(None) in get_args(hints()[path]):
         return None
     number: object = text
-    if is_duration(path) and (found := _DURATION.fullmatch(text)):
+    if is_duration(path) and (found := re.fullmatch(_DURATION, text)):
         times, by = UNITS[found[2]]
         number = float(found[1]) * times / by
     try:
