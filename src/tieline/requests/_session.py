@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import requests
+from requests.structures import CaseInsensitiveDict
 
 from tieline.engine.context import restore
 from tieline.requests._adapter import HTTPAdapter
+from tieline.requests._place import place
 from tieline.requests._said import unbounded_var
 from tieline.rules.http_native import without_secrets
 from tieline.urllib3._once import redirected_var
@@ -39,6 +42,8 @@ class Session(requests.Session):
 
     __attrs__: ClassVar[list[str]] = [  # type: ignore[misc]  # pickled by these
         *requests.Session.__attrs__,
+        "_tieline_target",
+        "_tieline_policy",
     ]
 
     def __init__(self, *, target: str | None = None, policy: Policy | None = None) -> None:
@@ -46,7 +51,8 @@ class Session(requests.Session):
 
         Args:
             target: Name of the target; by default each origin, such as ``https://billing:443``, is
-                one. What has one target shares one budget.
+                one. What has one target shares one budget. Relative URLs are below the URL that
+                the environment has for it, and requests to that origin have its headers.
             policy: The settings; by default 25 s for a call up to the head of its answer, and 3
                 attempts.
 
@@ -54,8 +60,15 @@ class Session(requests.Session):
             ConfigError: The settings make no sense.
         """
         super().__init__()
+        self._tieline_target, self._tieline_policy = target, policy
+        self._tieline_place = place(target, policy)
         for prefix in ("https://", "http://"):
             self.mount(prefix, HTTPAdapter(target=target, policy=policy))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """As requests'; the environment is asked anew, and its secrets are in no pickle."""
+        super().__setstate__(state)
+        self._tieline_place = place(self._tieline_target, self._tieline_policy)
 
     def request(
         self,
@@ -137,11 +150,31 @@ class Session(requests.Session):
             requests.RequestException: It cannot be sent like this; the text has no secrets of its
                 URL in it.
         """
+        at = self._tieline_place
+        if at.url is not None:
+            request = copy(request)
+            url = request.url.decode() if isinstance(request.url, bytes) else request.url
+            request.url = url = at.absolute(url or "")
+            headers = request.headers or {}
+            more = dict(at.missing(url, CaseInsensitiveDict(headers), self.headers))
+            request.headers = {**headers, **more}
         try:
             return super().prepare_request(request)
         except requests.RequestException as error:
             without_secrets(error, str(request.url))
             raise
+
+    def rebuild_auth(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        """As requests'; a redirect to another origin does not take the target's headers there.
+
+        Args:
+            prepared_request: As requests'.
+            response: As requests'.
+        """
+        self._tieline_place.withdraw(str(prepared_request.url), prepared_request.headers)
+        super().rebuild_auth(prepared_request, response)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """As requests'.
