@@ -45,6 +45,10 @@ class DropIn(NamedTuple):
 
 _POOL = "tieline.urllib3._pool"
 _MANAGER = "tieline.urllib3._manager"
+_ADAPTER = "tieline.requests._adapter"
+_SESSION = "tieline.requests._session"
+_API = "tieline.requests._api"
+_FUNCTIONS = ("delete", "get", "head", "options", "patch", "post", "put", "request")
 
 DROP_INS: Final = {
     "psycopg": DropIn(
@@ -76,6 +80,31 @@ DROP_INS: Final = {
             "poolmanager": dict.fromkeys(
                 ("PoolManager", "ProxyManager", "proxy_from_url"), _MANAGER
             ),
+        },
+    ),
+    "requests": DropIn(
+        doc="requests, with sessions that repeat what is safe, and name the true cause of failure.",
+        own={_API: _FUNCTIONS, _SESSION: ("Session", "session")},
+        # Names of other packages that requests does not export, though applications use them.
+        lines=(
+            "import urllib3 as urllib3",
+            "from requests.exceptions import FileModeWarning as FileModeWarning",
+            "from requests.exceptions import RequestsDependencyWarning as RequestsDependencyWarning",
+            "from urllib3.exceptions import DependencyWarning as DependencyWarning",
+        ),
+        without=(
+            *("annotations", "chardet_version", "charset_normalizer_version"),
+            *("check_compatibility", "help", "logging", "NullHandler", "ssl", "warnings"),
+            *("DependencyWarning", "FileModeWarning", "RequestsDependencyWarning", "urllib3"),
+        ),
+        version=".__version__",
+        inside={
+            "adapters": {"HTTPAdapter": _ADAPTER},
+            "api": dict.fromkeys(_FUNCTIONS, _API),
+            "sessions": {
+                "HTTPAdapter": _ADAPTER,
+                **dict.fromkeys(("Session", "session"), _SESSION),
+            },
         },
     ),
 }

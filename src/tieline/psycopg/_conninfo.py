@@ -15,22 +15,20 @@ from psycopg import pq
 from tieline.endpoint import Endpoint
 from tieline.errors import ConfigError, TielineError
 from tieline.policy.checks import number
+from tieline.redact import HIDDEN, PLACE
 from tieline.rules.fuse import fuse
 from tieline.rules.libpq import conninfo_fault
 from tieline.rules.natives import native_class
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
 SCHEME = "postgresql"
 
 MAX_PORT: Final = 65535
 
-_LISTS: Final = ("host", "hostaddr", "port")
-"""Parameters that hold a list, with an item for each host."""
-
 _INHERITED: Final = (
-    *_LISTS,
+    *PLACE,
     "connect_timeout",
     "load_balance_hosts",
     "service",
@@ -38,7 +36,27 @@ _INHERITED: Final = (
 )
 """Parameters that decide where to go and how long it may take."""
 
-_HIDDEN: Final = "(not shown, it may hold a password)"
+_ELSEWHERE: Final = (*PLACE, "service")
+"""A host or service named in code: where the DSN of the target leads no longer counts."""
+
+
+_ADVICE: Final = f"{HIDDEN}; write key=value pairs or a postgresql:// URL"
+
+
+class Dsn(NamedTuple):
+    """What the environment says about a target.
+
+    Attributes:
+        text: A connection string or URL.
+        variable: Where it comes from.
+    """
+
+    text: str
+    variable: str
+
+    def __repr__(self) -> str:
+        """Without the secret."""
+        return f"Dsn({self.variable})"
 
 
 class Place(NamedTuple):
@@ -65,12 +83,18 @@ class Plan(NamedTuple):
         timeout: Seconds for one attempt; 0 and less mean infinity; None where nothing says.
         balanced: Whether hosts, and the addresses of one name, are to be tried in random order.
         name: The endpoints, as the target is called where it has no other name.
+        conninfo: What psycopg is to have in place of the conninfo that was given.
     """
 
     places: tuple[Place, ...]
     timeout: float | None
     balanced: bool
     name: str
+    conninfo: str
+
+    def __repr__(self) -> str:
+        """Without secrets."""
+        return f"Plan({self.name})"
 
     def in_order(self, draw: Callable[[], float]) -> tuple[Place, ...]:
         """The places in the order to try them.
@@ -85,27 +109,51 @@ class Plan(NamedTuple):
         return tuple(sorted(self.places, key=lambda place: (place.turn, turn[place.endpoint])))
 
 
-def plan(conninfo: str, arguments: Mapping[str, Any]) -> Plan:
+def plan(conninfo: str, arguments: Mapping[str, Any], dsn: Dsn | None = None) -> Plan:
     """What to do for these parameters.
 
     Args:
         conninfo: A connection string or URL.
         arguments: Parameters given by keyword; they win.
+        dsn: What the environment says; it fills in what code does not say. A host or service
+            named in code takes the place of all its hosts, addresses and ports.
 
     Raises:
         ConfigError: With every problem, and nothing of the conninfo. Also what psycopg raises for
             the first of them, as a rule a ``psycopg.ProgrammingError``.
     """
     given = tuple((name, str(value)) for name, value in arguments.items() if value is not None)
-    return _plan(conninfo, given, tuple(map(os.environ.get, _variables())))
+    return _plan(conninfo, given, dsn, tuple(map(os.environ.get, _variables())))
+
+
+def completed(conninfo: str, arguments: Mapping[str, Any], dsn: Dsn) -> str:
+    """The conninfo, with what only the environment says.
+
+    Args:
+        conninfo: As given; one that psycopg does not understand stays as it is.
+        arguments: Parameters given by keyword.
+        dsn: What the environment says.
+
+    Raises:
+        ConfigError: What it says makes no sense.
+    """
+    written, fault = _read(conninfo)
+    inherited, problem = _read(dsn.text)
+    if problem:
+        problems = (f"{dsn.variable}: {problem} {_ADVICE}",)
+        raise _config_error(problems, ConfigError)
+    return conninfo if fault else _joined(_inherited(inherited, {*written, *arguments}), written)
 
 
 @lru_cache(maxsize=64)
 def _plan(
-    conninfo: str, given: tuple[tuple[str, str], ...], _environment: tuple[str | None, ...]
+    conninfo: str,
+    given: tuple[tuple[str, str], ...],
+    dsn: Dsn | None,
+    _environment: tuple[str | None, ...],
 ) -> Plan:
     """The same plan for the same words: an application uses the same few again and again."""
-    parameters = _parse(conninfo, dict(given))
+    parameters, joined = _parse(conninfo, dict(given), dsn)
     places = tuple(_turns(parameters))
     timeout = setting(parameters, "connect_timeout")
     return Plan(
@@ -113,6 +161,7 @@ def _plan(
         None if timeout is None else float(timeout),
         setting(parameters, "load_balance_hosts") == "random",
         ",".join(dict.fromkeys(str(place.endpoint) for place in places)),
+        joined,
     )
 
 
@@ -123,30 +172,63 @@ def _variables() -> tuple[str, ...]:
     return tuple(definitions[name][0] for name in _INHERITED if name in definitions)
 
 
-def _parse(conninfo: str, given: dict[str, str]) -> dict[str, str]:
-    """All parameters of a connection, or every problem with them."""
-    parameters: dict[str, str] = {}
-    fault = ""
-    try:
-        written = native.conninfo_to_dict(conninfo) if conninfo else {}
-        parameters = {name: str(value) for name, value in written.items()}
-    except native_class("psycopg", ConfigError) as error:
-        fault = conninfo_fault(str(error))
-    except UnicodeError:
-        fault = "not valid Unicode"
+def _parse(conninfo: str, given: dict[str, str], dsn: Dsn | None) -> tuple[dict[str, str], str]:
+    """All parameters of a connection, and those not given by keyword in writing.
+
+    Raises:
+        ConfigError: With every problem.
+    """
     problems = [*_unknown(given), *_unwritable(given)]
-    if fault:
-        problems.append(
-            f"conninfo: {fault} {_HIDDEN}; write key=value pairs or a postgresql:// URL"
-        )
-    problems += _bad_timeout({**parameters, **given}, shown="connect_timeout" in given)
-    parameters.update(given)
+    inherited: dict[str, str] = {}
+    if dsn is not None:
+        inherited, fault = _read(dsn.text)
+        problems += [f"{dsn.variable}: {fault} {_ADVICE}"] if fault else ()
+    written, fault = _read(conninfo)
+    problems += [f"conninfo: {fault} {_ADVICE}"] if fault else ()
+    inherited = _inherited(inherited, {*written, *given})
+    parameters = {**inherited, **written, **given}
+    problems += _from(dsn, inherited, _bad_timeout(parameters, shown="connect_timeout" in given))
     # psycopg has its own class for these: it meets them when it connects.
     later = [*_bad_counts(parameters), *_bad_addresses(parameters)]
     if problems or later:
         # Raised out here, where no native error with the conninfo in it becomes its context.
-        raise _config_error((*problems, *later), ConfigError if problems else TielineError)
-    return parameters
+        problems += _from(dsn, inherited, later)
+        ours = ConfigError if len(problems) > len(later) else TielineError
+        raise _config_error(tuple(problems), ours)
+    return parameters, _joined(inherited, written) if inherited else conninfo
+
+
+def _read(conninfo: str) -> tuple[dict[str, str], str]:
+    """The parameters, and what is wrong with them in words that hold nothing of them."""
+    try:
+        found = native.conninfo_to_dict(conninfo) if conninfo else {}
+    except native_class("psycopg", ConfigError) as error:
+        return {}, conninfo_fault(str(error))
+    except UnicodeError:
+        return {}, "not valid Unicode"
+    return {name: str(value) for name, value in found.items()}, ""
+
+
+def _inherited(parameters: Mapping[str, str], said: Container[str]) -> dict[str, str]:
+    """Those of a DSN that count where code says these."""
+    elsewhere = any(name in said for name in _ELSEWHERE if name != "port")
+    left_out = _ELSEWHERE if elsewhere else ()
+    return {
+        name: value
+        for name, value in parameters.items()
+        if name not in said and name not in left_out
+    }
+
+
+def _joined(inherited: Mapping[str, str], written: Mapping[str, str]) -> str:
+    return native.make_conninfo("", **{**inherited, **written})
+
+
+def _from(dsn: Dsn | None, inherited: Container[str], problems: Iterable[str]) -> Iterator[str]:
+    """The problems, with the variable in front of those that come from it."""
+    for problem in problems:
+        ours = dsn is not None and problem.partition(":")[0] in inherited
+        yield f"{dsn.variable}: {problem}" if ours and dsn is not None else problem
 
 
 def setting(parameters: Mapping[str, str], name: str) -> str | None:
@@ -175,7 +257,7 @@ def _turns(parameters: Mapping[str, str]) -> Iterator[Place]:
 
 
 def _places(parameters: Mapping[str, str]) -> Iterator[Place]:
-    lists = {name: _split(parameters, name) for name in _LISTS}
+    lists = {name: _split(parameters, name) for name in PLACE}
     count = _count(lists)
     if len(lists["port"]) == 1:
         lists["port"] *= count
@@ -241,7 +323,7 @@ def _unwritable(given: Mapping[str, str]) -> Iterator[str]:
     """What libpq would cut off, or Python refuse to encode with all of it in the message."""
     for name, value in given.items():
         if "\0" in value or not _encodable(value):
-            yield f"{name}: a NUL, or not valid Unicode {_HIDDEN}"
+            yield f"{name}: a NUL, or not valid Unicode {HIDDEN}"
 
 
 def _encodable(text: str) -> bool:
@@ -264,11 +346,11 @@ def _bad_timeout(parameters: Mapping[str, str], *, shown: bool) -> Iterator[str]
     if shown or name not in parameters:
         yield from number(name, value, least=0, unit="seconds")
     else:
-        yield f"{name}: must be a number, 0 or more seconds {_HIDDEN}"
+        yield f"{name}: must be a number, 0 or more seconds {HIDDEN}"
 
 
 def _bad_counts(parameters: Mapping[str, str]) -> Iterator[str]:
-    lists = {name: _split(parameters, name) for name in _LISTS}
+    lists = {name: _split(parameters, name) for name in PLACE}
     count = _count(lists)
     for name, items in lists.items():
         if len(items) not in (0, count) and not (name == "port" and len(items) == 1):
@@ -278,11 +360,11 @@ def _bad_counts(parameters: Mapping[str, str]) -> Iterator[str]:
 def _bad_addresses(parameters: Mapping[str, str]) -> Iterator[str]:
     """A URL whose password holds an @ or a / spills the rest of it into host or port."""
     if any("@" in host[1:] for host in _split(parameters, "host")):
-        yield f"host: an @ in it {_HIDDEN}; in a URL, write %40 for one that is part of a password"
+        yield f"host: an @ in it {HIDDEN}; in a URL, write %40 for one that is part of a password"
     ports = [port.strip() for port in _split(parameters, "port")]
     if any(port and not (port.isdecimal() and 0 < int(port) <= MAX_PORT) for port in ports):
         yield (
-            f"port: not a number from 1 to {MAX_PORT} {_HIDDEN}; "
+            f"port: not a number from 1 to {MAX_PORT} {HIDDEN}; "
             "in a URL, write %2F for a / that is part of a password"
         )
 

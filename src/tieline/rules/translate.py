@@ -37,6 +37,10 @@ _VERDICTS: Mapping[type[TielineError], tuple[str, str]] = {
 """What we say of our own verdicts, and the key of the hint."""
 
 
+_HUNG_UP = frozenset({"EPIPE", "ECONNRESET", "ENOTCONN"})
+"""What a WSGI server takes for a client that went away if it is the errno of an OSError that
+leaves an application: gunicorn then answers nothing, and logs nothing that anybody sees."""
+
 _new = CircuitOpen.__new__
 _OPEN, _OPEN_HINT = _VERDICTS[CircuitOpen][0], HINTS["breaker"]
 
@@ -133,6 +137,13 @@ def _next_probe(wait: float) -> str:
     return f"the next probe may go in {seconds(wait)}"
 
 
+def _errno(code: str, cause: BaseException) -> int | None:
+    """The number behind a code; None where it would pass for that of a server's own client."""
+    if isinstance(cause, OSError) and code in _HUNG_UP:
+        return cause.errno
+    return code_to_errno(code)
+
+
 def lost(
     ours: type[TielineError],
     failure: Failure,
@@ -157,7 +168,7 @@ def lost(
     facts = {
         **facts,
         "failure": failure,
-        "errno": code_to_errno(failure.code),
+        "errno": _errno(failure.code, cause),
         "endpoint": endpoint,
         "hint": HINTS.get(failure.hint),
     }

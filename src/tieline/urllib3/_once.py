@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Self
 
 from urllib3.util.retry import RequestHistory, Retry
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
     from urllib3.connectionpool import ConnectionPool
     from urllib3.response import BaseHTTPResponse
+
+redirected_var: ContextVar[bool] = ContextVar("tieline.urllib3.redirected", default=False)
+"""Whether a client above, which follows redirects itself, sends a request that was answered by one."""
 
 
 class Once(Retry):
@@ -60,10 +64,9 @@ class Once(Retry):
         _stacktrace: TracebackType | None = None,
     ) -> Self:
         """Raise the error as it is; count a redirect where it is counted."""
-        if error is not None:
-            span = span_var.get()
-            if span is not None:
-                span.counted = True
+        span = span_var.get()
+        if error is not None and span is not None:  # else it is under a pool that is not ours
+            span.counted = True
             raise error.with_traceback(_stacktrace)
         if self.theirs is None:
             return super().increment(method, url, response, error, _pool, _stacktrace)
@@ -81,7 +84,7 @@ class Once(Retry):
     @property
     def redirected(self) -> bool:
         """Whether the request has been answered before, by a redirect."""
-        return any(entry.redirect_location for entry in self.history)
+        return redirected_var.get() or any(entry.redirect_location for entry in self.history)
 
     @property
     def shown(self) -> Retry:

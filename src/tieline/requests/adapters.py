@@ -1,0 +1,5 @@
+"""As ``requests.adapters``."""
+
+from requests.adapters import *
+
+from tieline.requests._adapter import HTTPAdapter as HTTPAdapter

@@ -1,0 +1,3 @@
+"""As ``requests.auth``."""
+
+from requests.auth import *

@@ -1,0 +1,3 @@
+"""As ``requests.certs``."""
+
+from requests.certs import *

@@ -1,0 +1,3 @@
+"""As ``requests.compat``."""
+
+from requests.compat import *

@@ -1,0 +1,3 @@
+"""As ``requests.cookies``."""
+
+from requests.cookies import *

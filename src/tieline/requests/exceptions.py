@@ -1,0 +1,3 @@
+"""As ``requests.exceptions``."""
+
+from requests.exceptions import *

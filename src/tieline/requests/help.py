@@ -1,0 +1,3 @@
+"""As ``requests.help``."""
+
+from requests.help import *

@@ -1,0 +1,3 @@
+"""As ``requests.hooks``."""
+
+from requests.hooks import *

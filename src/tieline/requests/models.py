@@ -1,0 +1,3 @@
+"""As ``requests.models``."""
+
+from requests.models import *

@@ -1,0 +1,3 @@
+"""As ``requests.packages``."""
+
+from requests.packages import *

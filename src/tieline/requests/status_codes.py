@@ -1,0 +1,3 @@
+"""As ``requests.status_codes``."""
+
+from requests.status_codes import *

@@ -1,0 +1,3 @@
+"""As ``requests.structures``."""
+
+from requests.structures import *

@@ -1,0 +1,3 @@
+"""As ``requests.utils``."""
+
+from requests.utils import *
