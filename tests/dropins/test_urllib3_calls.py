@@ -293,9 +293,12 @@ def test_theirs_waits_longer(manager: urllib3.PoolManager, clock: ManualClock) -
 
 def test_the_pool_may_have_one(manager: urllib3.PoolManager) -> None:
     """Given to the constructor it holds for every call."""
-    with Script(fin) as server, urllib3.PoolManager(retries=1) as mine:
-        with pytest.raises(urllib3.exceptions.MaxRetryError):
-            mine.request("GET", f"{server.url}/x")
+    with (
+        Script(fin) as server,
+        urllib3.PoolManager(retries=1) as mine,
+        pytest.raises(urllib3.exceptions.MaxRetryError),
+    ):
+        mine.request("GET", f"{server.url}/x")
     assert len(server.requests) == 2
 
 

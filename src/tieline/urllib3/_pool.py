@@ -23,7 +23,7 @@ from tieline.urllib3._probe import Probe, probed
 from tieline.urllib3._replay import PLAIN, positions
 from tieline.urllib3._run import Request, Run, mark_sent
 from tieline.urllib3._settings import settings
-from tieline.urllib3._span import UNSET, Span, Timing, span_var, timing
+from tieline.urllib3._span import UNSET, Span, Timings, span_var
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,8 +84,7 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
 
     _tieline_settings: Settings
     _tieline_origin: Origin
-    _tieline_unset: Timing
-    _tieline_native: urllib3.Timeout | None = None
+    _tieline_timings: Timings
     _tieline_once: Once = _OURS
 
     def __init__(
@@ -147,9 +146,9 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
             target: Name of the target; None for the origin.
             policy: The settings; None for the client's defaults.
         """
-        self._tieline_settings = settings(client, target, policy)
-        self._tieline_origin = origin_of(self._tieline_settings, self)
-        self._tieline_native = None
+        given = self._tieline_settings = settings(client, target, policy)
+        self._tieline_origin = origin_of(given, self)
+        self._tieline_timings = Timings(given.policy, strict=given.given)
 
     def _new_conn(self) -> Any:
         connection: Any = super()._new_conn()
@@ -169,20 +168,8 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
         if span is not None and isinstance(connection, Probe):
             connection._tieline_span = span
             if connection.sock is not None:
-                span.keep()
+                span.keep(connection._tieline_patience)
         return connection
-
-    def _tieline_limits(self, timeout: Any) -> Timing:
-        """The timeouts of a call."""
-        if type(timeout) is Span:  # urllib3 follows a redirect
-            return timeout.timing
-        given = self._tieline_settings
-        if timeout is not UNSET:
-            return timing(timeout, given.policy, strict=given.given)
-        if self._tieline_native is not self.timeout:
-            self._tieline_unset = timing(self.timeout, given.policy, strict=given.given)
-            self._tieline_native = self.timeout
-        return self._tieline_unset
 
     def _tieline_stand_in(self, retries: Any, *, redirect: bool) -> Once:
         """What goes down to urllib3 in the place of the retry settings."""
@@ -199,7 +186,7 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
             known = self._tieline_once = Once.of(retries, governs=True)
         return known
 
-    def urlopen(  # type: ignore[override]  # noqa: C901, PLR0912 - the healthy path: calls cost
+    def urlopen(  # type: ignore[override]  # noqa: C901, PLR0912, PLR0915 - calls cost
         self,
         method: str,
         url: str,
@@ -263,7 +250,10 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
         if not settings.enabled:
             return attempt(retries, timeout, body_pos)
         once = self._tieline_stand_in(retries, redirect=redirect)
-        limits = self._tieline_limits(timeout)
+        if type(timeout) is Span:  # urllib3 follows a redirect
+            limits = timeout.timing
+        else:
+            limits = self._tieline_timings.of(self.timeout if timeout is UNSET else timeout)
         origin = self._tieline_origin
         if origin.proxy is not None:
             origin = origin_behind(origin, url)
@@ -275,7 +265,9 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
         breaker = healthy.breaker
         # The generation first: if the breaker opens in between, our results are void.
         generation = breaker.generation
-        allowed = allowed_now(limits.allowed, started)
+        allowed = limits.allowed
+        if deadline_var.get() is not None:
+            allowed = allowed_now(allowed, started)
         if (
             breaker.state is not CLOSED
             or simulation.planned

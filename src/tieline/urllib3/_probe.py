@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
+import struct
 import sys
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
@@ -16,10 +18,11 @@ from tieline.urllib3 import _dial
 from tieline.urllib3._span import Span, span_var
 from tieline.urllib3._wire import Answer
 
-if TYPE_CHECKING:
-    import socket
-
 _SEND = Phase.SEND
+
+# Under gevent and eventlet the kernel waits for nobody.
+_PLAIN: Final = sys.platform == "linux" and socket.socket.__module__ == "socket"
+_SOCKET: Final = socket.socket
 
 _FULL = (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError)
 """What a socket without a timeout says when the kernel can take nothing now."""
@@ -29,6 +32,9 @@ class Probe(HTTPConnection):
     """A connection that tells the attempt how far it is, and keeps to its time."""
 
     _tieline_span: Span | None = None
+    _tieline_patience: float | None = None
+    """Seconds for which the kernel waits for the first piece of an answer: blocking in it saves
+    the poll by which Python keeps the time, and that is what a timeout costs a healthy call."""
 
     def connect(self) -> None:
         """Connect, by way of a proxy where there is one."""
@@ -43,8 +49,16 @@ class Probe(HTTPConnection):
         # What was said to a proxy is no part of the request.
         span.sent, span.answered, span.on_the_way = 0, False, False
         span.phase = _SEND
-        if self.sock is not None:
-            self.sock.settimeout(span.bound(span.timing.send))
+        sock = self.sock
+        if sock is None:
+            return
+        sock.settimeout(span.bound(span.timing.send))
+        patience = span.timing.patience
+        if _PLAIN and type(sock) is _SOCKET and self.response_class is Answer:
+            self._tieline_patience = patience
+            if patience is not None:
+                timeval = struct.pack("ll", int(patience), int(patience % 1 * 1_000_000))
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
 
     def _new_conn(self) -> socket.socket:
         span = self._tieline_span
