@@ -22,7 +22,7 @@ def unavailable(connection: Connection) -> None:
     """Read a request and decline it."""
     while not connection.received.endswith(b"\r\n\r\n"):
         connection.read(1)
-    connection.send(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+    connection.send(b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n")
 
 
 with FaultServer(unavailable) as server, ManualClock():  # waits take no time here

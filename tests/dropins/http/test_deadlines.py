@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -197,11 +198,26 @@ def test_no_time_at_all(client: Client) -> None:
     assert server.requests == []
 
 
+def in_two_parts() -> tuple[threading.Event, http.Reply]:
+    """The head of an answer, and a part of its body when the event is set."""
+    asked = threading.Event()
+
+    def reply(exchange: http.Exchange) -> None:
+        exchange.send(HEAD_100)
+        assert asked.wait(5)
+        exchange.send(b"x" * 10)
+        exchange.connection.pause()
+
+    return asked, reply
+
+
 def between_bytes(client: Client, **options: Any) -> float | None:
     """The timeout of the socket while a body is read."""
-    with Server(http.stalls(HEAD_100 + b"x" * 50)) as server, client.open() as sender:
+    asked, reply = in_two_parts()
+    with Server(reply) as server, client.open() as sender:
         answer = sender.send("GET", server.url, stream=True, **options)
         response = answer.raw.raw if client.is_requests else answer.raw
+        asked.set()
         assert response.read(10) == b"x" * 10
         found: float | None = response.connection.sock.gettimeout()
         response.close()
@@ -227,11 +243,10 @@ def test_timeouts_of_the_constructor(ca: str) -> None:
     from tieline import urllib3
 
     for timeout, expected in ((None, None), (7, 7.0), (urllib3.Timeout(connect=1, read=9), 9.0)):
-        with (
-            Server(http.stalls(HEAD_100 + b"x" * 50)) as server,
-            urllib3.PoolManager(timeout=timeout) as manager,
-        ):
+        asked, reply = in_two_parts()
+        with Server(reply) as server, urllib3.PoolManager(timeout=timeout) as manager:
             response = manager.request("GET", server.url, preload_content=False)
+            asked.set()
             assert response.read(10) == b"x" * 10
             assert response.connection.sock.gettimeout() == expected
             response.close()
