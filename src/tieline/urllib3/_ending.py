@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tieline.engine import clock as clock_module
 from tieline.rules.http import answer_class
 from tieline.rules.translate import final_error
+from tieline.urllib3._settings import CLIENT, Settings
 
 if TYPE_CHECKING:
     from tieline.policy.call import Call
     from tieline.policy.decision import Raise
-    from tieline.urllib3._settings import Settings
-
-CLIENT = "urllib3"
 
 _MARK = "_tieline_ending"
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import urllib3
 
 from tieline.rules.http_native import bad_url
-from tieline.urllib3._ending import CLIENT
 from tieline.urllib3._pool import HTTPConnectionPool, HTTPSConnectionPool
 from tieline.urllib3._replay import PLAIN, position
+from tieline.urllib3._settings import CLIENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

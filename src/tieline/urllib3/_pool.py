@@ -11,18 +11,16 @@ from urllib3.util.url import parse_url
 
 from tieline.engine import clock as clock_module
 from tieline.engine import simulation
-from tieline.engine.context import deadline_var, guard_var
+from tieline.engine.context import deadline_var, guard_var, mark_sent
 from tieline.engine.healthy import CLOSED
 from tieline.policy.deadline import earliest
 from tieline.rules.http import STATUSES
 from tieline.urllib3._body import watch
-from tieline.urllib3._ending import CLIENT
 from tieline.urllib3._once import Once, ours
 from tieline.urllib3._origin import Origin, origin_behind, origin_of
 from tieline.urllib3._probe import Probe, probed
 from tieline.urllib3._replay import PLAIN, positions
-from tieline.urllib3._run import Request, Run, mark_sent
-from tieline.urllib3._settings import settings
+from tieline.urllib3._settings import CLIENT, settings
 from tieline.urllib3._span import UNSET, Span, Timings, span_var
 
 if TYPE_CHECKING:
@@ -35,9 +33,17 @@ if TYPE_CHECKING:
     from urllib3.util.url import Url
 
     from tieline.policy.policy import Policy
+    from tieline.urllib3._run import Run
     from tieline.urllib3._settings import Settings
 
 _OURS = ours()
+
+
+def run_of(pool: HTTPConnectionPool, origin: Origin, asked: tuple[Any, ...], *options: Any) -> Run:
+    """What goes on when a call does not go smoothly; not loaded before one does not."""
+    from tieline.urllib3._run import Request, Run
+
+    return Run(pool, origin, Request(*asked), *options)
 
 
 def is_plain(once: Once, method: str, response: BaseHTTPResponse, *, redirect: bool) -> bool:
@@ -273,8 +279,8 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
             or simulation.planned
             or (allowed is not None and allowed <= 0)
         ):
-            request = Request(method, url, headers, body, begins, redirect)
-            return Run(self, origin, request, attempt, once, limits, started).start()
+            asked = method, url, headers, body, begins, redirect
+            return run_of(self, origin, asked, attempt, once, limits, started).start()
         span = Span(limits, allowed, started)
         response: BaseHTTPResponse | None = None
         failed: Exception | None = None
@@ -299,8 +305,8 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
                 return response
         finally:
             span_var.reset(token)
-        request = Request(method, url, headers, body, begins, redirect)
-        run = Run(self, origin, request, attempt, once, limits, started)
+        asked = method, url, headers, body, begins, redirect
+        run = run_of(self, origin, asked, attempt, once, limits, started)
         try:
             if failed is not None:
                 return run.after_error(generation, failed, span)

@@ -287,10 +287,3 @@ class Run:
     def _mark_sent(self) -> None:
         if self._guard is not None:
             self._guard.mark_sent()
-
-
-def mark_sent() -> None:
-    """Tell the guarded function around that something was sent."""
-    guard = surrounding_guard()
-    if guard is not None:
-        guard.mark_sent()
