@@ -22,9 +22,12 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import psycopg
 import pytest
+import requests
 
 from tieline import errors
+from tieline.failure import Failure, Kind, Phase, Safety
 from tieline.rules.fuse import fuse
+from tieline.rules.translate import lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,6 +46,19 @@ RAISED: dict[str, Exception] = {"native": NATIVE} | {
     )
 }
 OURS = sorted(set(RAISED) - {"native"})
+# Every error of requests is an OSError.
+OVER_HTTP = {
+    "http-native": requests.ConnectionError("native words"),
+    "http-Reset": lost(
+        errors.Reset,
+        Failure(Phase.RECEIVE, Kind.RESET, Safety.IF_IDEMPOTENT, code="ECONNRESET"),
+        requests.ConnectionError("native words"),
+        endpoint=None,
+        facts={},
+        ending="ours",
+        client="requests",
+    ),
+}
 HUNG_UP = {"hung-up": ConnectionResetError(104, "Connection reset by peer")}
 
 
@@ -52,7 +68,7 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> list
     if name == "ok":
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b"ok"]
-    raise {**RAISED, **HUNG_UP}[name]
+    raise {**RAISED, **OVER_HTTP, **HUNG_UP}[name]
 
 
 def status(address: tuple[str, int], name: str) -> int | None:
@@ -157,6 +173,23 @@ def test_gunicorn_logs_what_it_does_not_answer(gunicorn_server: Server, name: st
     assert status(address, "ok") == 200
     assert "[ERROR] Socket error processing request." in log()[before:]
     assert f"tieline.{name}: ours" in log()[before:]
+
+
+@pytest.mark.parametrize("server", ["wsgiref_server", "gunicorn_server"])
+def test_a_lost_service_is_seen_as_the_native_error_is(
+    request: pytest.FixtureRequest, server: str
+) -> None:
+    """A service that resets a connection is no client that hung up: answered or logged alike."""
+    address, log = request.getfixturevalue(server)
+    before = len(log())
+    answered = status(address, "http-native")
+    assert status(address, "ok") == 200
+    native = log()[before:]
+    assert status(address, "http-Reset") == answered
+    assert status(address, "ok") == 200
+    ours = log()[before + len(native) :]
+    assert "ConnectionError: native words" in native
+    assert "tieline.Reset" in ours
 
 
 @pytest.mark.parametrize("server", ["wsgiref_server", "gunicorn_server"])

@@ -37,7 +37,6 @@ nothing; websockets reconnects for ever on every ``OSError``.
 from __future__ import annotations
 
 import errno as _errno
-import pickle
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -127,6 +126,8 @@ def _survives(value: object) -> bool:
     It is loaded as well: an exception that wants more arguments than it keeps is pickled without
     complaint, and breaks the pool of processes that it is sent to.
     """
+    import pickle  # of no use to a program that never pickles an error
+
     try:
         pickle.loads(pickle.dumps(value))  # noqa: S301 - our own bytes
     except Exception:  # noqa: BLE001 - a foreign __reduce__ may raise anything
