@@ -106,7 +106,7 @@ class Probe(HTTPConnection):
         span = self._tieline_span
         if span is None or self.sock is None:
             super().send(data)
-        elif self.debuglevel or hasattr(data, "read"):
+        elif self.debuglevel or hasattr(data, "read") or not hasattr(self.sock, "send"):
             self._tieline_send_whole(data)
         else:
             sys.audit("http.client.send", self, data)
