@@ -652,6 +652,22 @@ def test_sockets_that_send_the_whole_or_nothing(monkeypatch: pytest.MonkeyPatch)
     assert caught.value.maybe_applied
 
 
+def test_connections_that_are_none() -> None:
+    """Recorders put objects of their own in: nothing is set on them."""
+
+    class Recorder:
+        def __init__(self, **_options: Any) -> None:
+            pass
+
+        def __setattr__(self, name: str, value: object) -> None:
+            raise AssertionError(name)
+
+    class Pool(urllib3.HTTPConnectionPool):
+        ConnectionCls: Any = Recorder
+
+    assert type(Pool("h")._new_conn()) is Recorder
+
+
 def test_classes_that_send_by_themselves_are_left_alone() -> None:
     """Their bytes cannot be counted: so nothing is claimed of them."""
 
