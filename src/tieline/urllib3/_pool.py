@@ -160,7 +160,7 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
         connection: Any = super()._new_conn()
         if self._tieline_settings.enabled:
             # Of a subclass with a class of connections of its own.
-            cls = type(connection)
+            cls: Any = type(connection)
             probing = probed(cls)
             if probing is not cls:
                 connection.__class__ = probing
