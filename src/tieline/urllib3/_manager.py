@@ -139,7 +139,7 @@ class PoolManager(urllib3.PoolManager):
             pool_key: As urllib3's.
             request_context: As urllib3's.
         """
-        pool = super().connection_from_pool_key(pool_key, request_context)
+        pool = super().connection_from_pool_key(pool_key, request_context=request_context)
         pool._tieline_key = pool_key  # type: ignore[attr-defined]
         return pool
 

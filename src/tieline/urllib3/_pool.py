@@ -160,7 +160,10 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
         connection: Any = super()._new_conn()
         if self._tieline_settings.enabled:
             # Of a subclass with a class of connections of its own.
-            connection.__class__ = probed(connection.__class__)
+            cls: Any = type(connection)
+            probing = probed(cls)
+            if probing is not cls:
+                connection.__class__ = probing
         return connection
 
     def _get_conn(self, timeout: float | None = None) -> Any:

@@ -52,6 +52,8 @@ class Probe(HTTPConnection):
         sock = self.sock
         if sock is None:
             return
+        if not hasattr(sock, "send"):  # pyOpenSSL, injected into urllib3
+            self.__dict__["send"] = self._tieline_send_whole
         sock.settimeout(span.bound(span.timing.send))
         patience = span.timing.patience
         if _PLAIN and type(sock) is _SOCKET and self.response_class is Answer:
@@ -104,13 +106,19 @@ class Probe(HTTPConnection):
         span = self._tieline_span
         if span is None or self.sock is None:
             super().send(data)
-        elif self.debuglevel or hasattr(data, "read"):
-            self.sock.settimeout(span.bound(span.timing.send, body=True))
-            span.sent += 1
-            super().send(data)
+        elif self.debuglevel or hasattr(data, "read") or not hasattr(self.sock, "send"):
+            self._tieline_send_whole(data)
         else:
             sys.audit("http.client.send", self, data)
             self._tieline_send_rest(memoryview(data).cast("B"), span)
+
+    def _tieline_send_whole(self, data: Any) -> None:
+        """Send in urllib3's way, where what the kernel takes cannot be counted: it counts as sent."""
+        span = self._tieline_span
+        if span is not None and self.sock is not None:
+            self.sock.settimeout(span.bound(span.timing.send, body=True))
+            span.sent += 1
+        super().send(data)
 
     def _tieline_send_rest(self, view: memoryview, span: Span) -> None:
         """Send, with a time limit for each piece that the kernel takes."""

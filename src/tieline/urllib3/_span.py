@@ -192,6 +192,11 @@ class Span(Timeout):
             return seconds
         return left if left > 0 else 0.0
 
+    def has_time_for(self, wait: float) -> bool:
+        """Whether so many seconds are less than a call may take, and than the deadline leaves."""
+        allowed = self.bound(self.timing.call)
+        return allowed is None or wait < allowed
+
     @contextmanager
     def paused(self) -> Iterator[None]:
         """A block whose time is not taken from the attempt."""
