@@ -43,7 +43,10 @@ def main(rounds: int, pairs: int, requests: int) -> None:
         click.echo(f"  {count:10}  {name}")
     for title, ratios in (
         ("tieline.psycopg over psycopg", postgres.ratios(5, pairs)),
-        ("tieline.urllib3 and tieline.requests over the clients themselves", http.ratios(5, requests)),
+        (
+            "tieline.urllib3 and tieline.requests over the clients themselves",
+            http.ratios(5, requests),
+        ),
     ):
         click.echo(f"\nreal calls, {title}, median ratio in each of 5 rounds")
         for name, medians in ratios:

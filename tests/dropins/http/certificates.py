@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ssl
 from functools import cache
 from typing import TYPE_CHECKING
@@ -36,7 +36,7 @@ def context(certificate: str = "good") -> ssl.SSLContext:
     names = ["other.example"] if certificate == "other-name" else ["127.0.0.1", "localhost"]
     expiry = None
     if certificate == "expired":
-        expiry = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+        expiry = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     issuer.issue_cert(*names, not_after=expiry).configure_cert(made)
     return made

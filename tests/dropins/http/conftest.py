@@ -38,12 +38,12 @@ def client(request: pytest.FixtureRequest) -> Client:
 
 @pytest.fixture(params=CLIENTS[:2])
 def native(request: pytest.FixtureRequest) -> Client:
-    """requests and urllib3 themselves."""
+    """Requests and urllib3 themselves."""
     return Client(request.param, ours=False)
 
 
 @pytest.fixture(params=[f"{name}{kind}" for name in CLIENTS[:2] for kind in ("", "-native")])
 def either(request: pytest.FixtureRequest) -> Client:
-    """requests and urllib3, ours and native: what holds for both is left unchanged."""
+    """Requests and urllib3, ours and native: what holds for both is left unchanged."""
     name, _, kind = request.param.partition("-")
     return Client(name, ours=not kind)

@@ -16,7 +16,7 @@ from tests.dropins.http.certificates import context
 from tests.dropins.http.server import Server
 from tieline.failure import Kind, Phase
 from tieline.testing import FaultServer
-from tieline.testing.faults import Fin, Garbage, Refuse, Reset, Silence
+from tieline.testing.faults import Fin, Garbage, Refuse, Silence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -182,9 +182,7 @@ def serves(
     return place
 
 
-def proxied(
-    fault: Fault | None, *, scheme: str = "http", **options: Any
-) -> Callable[[Names], Any]:
+def proxied(fault: Fault | None, *, scheme: str = "http", **options: Any) -> Callable[[Names], Any]:
     """The proxy does this with the connection; None refuses it."""
 
     @contextmanager
@@ -218,34 +216,34 @@ def tunnel_silent(connection: Any) -> None:
 SHORT = {"timeout": 0.1}
 
 # fmt: off
-_refused = dict(
-    requests="ConnectionError", urllib3="MaxRetryError", raw="NewConnectionError",
-    ours="Refused", phase=Phase.CONNECT, kind=Kind.REFUSED, repeat="always",
-    errno=errno.ECONNREFUSED,
-)
-_no_name = dict(
-    requests="ConnectionError", urllib3="MaxRetryError", raw="NameResolutionError",
-    ours="NameNotResolved", phase=Phase.RESOLVE, kind=Kind.NO_NAME, repeat="never",
-)
-_certificate = dict(
-    requests="SSLError", urllib3="MaxRetryError", raw="SSLError",
-    ours="TLSFailed", phase=Phase.TLS, kind=Kind.CERTIFICATE, repeat="never",
-)
-_handshake_timeout = dict(
-    requests="ReadTimeout", urllib3="MaxRetryError", raw="ReadTimeoutError",
-    ours="TLSFailed", phase=Phase.TLS, kind=Kind.TIMEOUT, repeat="always",
-)
-_lost = dict(
-    requests="ConnectionError", urllib3="MaxRetryError", raw="ProtocolError",
-    phase=Phase.RECEIVE, repeat="idempotent", reached=True,
-)
-_body = dict(
-    requests="ChunkedEncodingError", urllib3="MaxRetryError", raw="ProtocolError",
-    phase=Phase.RECEIVE, repeat="idempotent", reached=True, body=True,
-)
-_proxy = dict(
-    requests="ProxyError", urllib3="MaxRetryError", raw="ProxyError", repeat="always",
-)
+_refused = {
+    "requests": "ConnectionError", "urllib3": "MaxRetryError", "raw": "NewConnectionError",
+    "ours": "Refused", "phase": Phase.CONNECT, "kind": Kind.REFUSED, "repeat": "always",
+    "errno": errno.ECONNREFUSED,
+}
+_no_name = {
+    "requests": "ConnectionError", "urllib3": "MaxRetryError", "raw": "NameResolutionError",
+    "ours": "NameNotResolved", "phase": Phase.RESOLVE, "kind": Kind.NO_NAME, "repeat": "never",
+}
+_certificate = {
+    "requests": "SSLError", "urllib3": "MaxRetryError", "raw": "SSLError",
+    "ours": "TLSFailed", "phase": Phase.TLS, "kind": Kind.CERTIFICATE, "repeat": "never",
+}
+_handshake_timeout = {
+    "requests": "ReadTimeout", "urllib3": "MaxRetryError", "raw": "ReadTimeoutError",
+    "ours": "TLSFailed", "phase": Phase.TLS, "kind": Kind.TIMEOUT, "repeat": "always",
+}
+_lost = {
+    "requests": "ConnectionError", "urllib3": "MaxRetryError", "raw": "ProtocolError",
+    "phase": Phase.RECEIVE, "repeat": "idempotent", "reached": True,
+}
+_body = {
+    "requests": "ChunkedEncodingError", "urllib3": "MaxRetryError", "raw": "ProtocolError",
+    "phase": Phase.RECEIVE, "repeat": "idempotent", "reached": True, "body": True,
+}
+_proxy = {
+    "requests": "ProxyError", "urllib3": "MaxRetryError", "raw": "ProxyError", "repeat": "always",
+}
 
 ROWS: tuple[Row, ...] = (
     Row("refused-ipv4", refuses("127.0.0.1"), **_refused),
@@ -255,17 +253,17 @@ ROWS: tuple[Row, ...] = (
     Row("dns-nxdomain", unresolved("nosuch.invalid", socket.EAI_NONAME), **_no_name),
     Row("dns-nodata", unresolved("nodata.test", socket.EAI_NODATA), **_no_name),
     Row("dns-silent", unresolved("silent.test", socket.EAI_AGAIN),
-        **(_no_name | dict(kind=Kind.RESOLVER, repeat="always"))),
+        **(_no_name | {"kind": Kind.RESOLVER, "repeat": "always"})),
     Row("accept-FIN", accepts(Fin()), ours="Aborted", kind=Kind.EOF, **_lost),
     Row("read-then-FIN", accepts(Fin(after=20)), ours="Aborted", kind=Kind.EOF, **_lost),
     Row("read-then-RST", serves(http.resets()), ours="Reset", kind=Kind.RESET,
         errno=errno.ECONNRESET, **_lost),
     Row("accept-silence", serves(http.stalls(), **SHORT), ours="ResponseTimeout",
-        kind=Kind.TIMEOUT, **(_lost | dict(requests="ReadTimeout", raw="ReadTimeoutError"))),
+        kind=Kind.TIMEOUT, **(_lost | {"requests": "ReadTimeout", "raw": "ReadTimeoutError"})),
     Row("garbage-reply", accepts(Garbage(b"\x00\x01garbage not http at all\r\n", after=20)),
-        ours="BadAnswer", kind=Kind.PROTOCOL, **(_lost | dict(repeat="never"))),
+        ours="BadAnswer", kind=Kind.PROTOCOL, **(_lost | {"repeat": "never"})),
     Row("banner-ssh", accepts(Garbage(BANNER)),
-        ours="BadAnswer", kind=Kind.PROTOCOL, **(_lost | dict(repeat="never"))),
+        ours="BadAnswer", kind=Kind.PROTOCOL, **(_lost | {"repeat": "never"})),
     Row("http-client-to-postgres-port", accepts(Fin(after=8)), ours="Aborted", kind=Kind.EOF,
         **_lost),
     Row("plaintext-to-tls", serves(http.resets()), ours="Reset", kind=Kind.RESET,
@@ -277,9 +275,9 @@ ROWS: tuple[Row, ...] = (
     Row("tls-handshake-silence", accepts(Silence(), scheme="https", **SHORT),
         **_handshake_timeout),
     Row("tls-to-plaintext-http400", accepts(Garbage(http.head(400), after=5), scheme="https"),
-        **(_certificate | dict(kind=Kind.TLS))),
+        **(_certificate | {"kind": Kind.TLS})),
     Row("tls-handshake-FIN", accepts(Fin(after=5), scheme="https"),
-        **(_certificate | dict(kind=Kind.EOF, repeat="always"))),
+        **(_certificate | {"kind": Kind.EOF, "repeat": "always"})),
     Row("tls-corrupt-after-request", serves(http.corrupts(), certificate="good"),
         requests="SSLError", urllib3="MaxRetryError", raw="SSLError", ours="ConnectionLost",
         phase=Phase.RECEIVE, kind=Kind.TLS, repeat="idempotent", reached=True),
@@ -288,13 +286,13 @@ ROWS: tuple[Row, ...] = (
     Row("body-RST-content-length", serves(http.resets(HEAD_100 + PARTIAL)), ours="Reset",
         kind=Kind.RESET, errno=errno.ECONNRESET, **_body),
     Row("body-silence", serves(http.stalls(HEAD_100 + PARTIAL), **SHORT), ours="ResponseTimeout",
-        kind=Kind.TIMEOUT, **(_body | dict(requests="ConnectionError", raw="ReadTimeoutError"))),
+        kind=Kind.TIMEOUT, **(_body | {"requests": "ConnectionError", "raw": "ReadTimeoutError"})),
     Row("body-FIN-chunked", serves(http.says(HEAD_CHUNKED + CHUNK)), ours="BadAnswer",
         kind=Kind.PROTOCOL, **_body),
     Row("body-RST-chunked", serves(http.resets(HEAD_CHUNKED + CHUNK)), ours="Reset",
         kind=Kind.RESET, errno=errno.ECONNRESET, **_body),
     Row("send-big-server-not-reading", serves(http.stalls(read=False), timeout=0.2),
-        ours="ResponseTimeout", payload=BIG, **(_lost | dict(kind=Kind.TIMEOUT, phase=Phase.SEND))),
+        ours="ResponseTimeout", payload=BIG, **(_lost | {"kind": Kind.TIMEOUT, "phase": Phase.SEND})),
     Row("proxy-refused-http", proxied(None), **(_refused | _proxy)),
     Row("proxy-refused-https", proxied(None, scheme="https"), **(_refused | _proxy)),
 )

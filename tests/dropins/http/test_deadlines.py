@@ -121,9 +121,7 @@ def test_nothing_before_the_headers_outlasts_the_call(client: Client, hang: str,
 
 
 @pytest.mark.parametrize("hang", HANGS)
-def test_nothing_before_the_headers_outlasts_an_attempt(
-    client: Client, hang: str, ca: str
-) -> None:
+def test_nothing_before_the_headers_outlasts_an_attempt(client: Client, hang: str, ca: str) -> None:
     """So does the limit of an attempt, which leaves time for another one."""
     policy = tieline.Policy(
         attempt_timeout=SOON, retry=tieline.Retry(max_attempts=1), breaker=None, budget=None
@@ -159,7 +157,7 @@ def test_a_stream_read_within_a_deadline(client: Client, body: str, ca: str) -> 
     with BODIES[body]() as url, client.open(ca=ca, policy=ONCE) as sender:
         answer = sender.send("GET", url, stream=True)
         with in_time(), tieline.deadline(SOON), pytest.raises(tieline.DeadlineExceeded) as caught:
-            answer.raw.content if client.is_requests else answer.raw.read()  # noqa: B018
+            answer.raw.content if client.is_requests else answer.raw.read()
     if client.is_requests:
         assert isinstance(caught.value, client.module.exceptions.RequestException)
         assert caught.value.request is answer.raw.request
@@ -254,7 +252,7 @@ def test_timeouts_of_the_constructor(ca: str) -> None:
 
 
 def test_a_pair_of_timeouts() -> None:
-    """requests' (connect, read) is kept, and each half may be None."""
+    """Requests' (connect, read) is kept, and each half may be None."""
     client = Client("requests", ours=True)
     for timeout, expected in (((3, 8), 8.0), ((3, None), None), ((None, 8), 8.0)):
         assert between_bytes(client, timeout=timeout) == expected

@@ -87,9 +87,11 @@ def test_a_tunnel_that_is_not_granted(
             url = f"http://{CREDENTIALS}@127.0.0.1:{proxy.port}"
             with (
                 one.open(proxy=url, **options) as sender,
-                pytest.raises(Exception) as caught,  # noqa: PT011 - compared below
+                pytest.raises(Exception) as caught,
             ):
-                sender.send(method, "https://origin.test/x", timeout=0.1 if fault is tunnel_silent else 10)
+                sender.send(
+                    method, "https://origin.test/x", timeout=0.1 if fault is tunnel_silent else 10
+                )
         errors.append(caught.value)
     natively, error = errors
     assert isinstance(error, type(natively))
@@ -157,7 +159,7 @@ def test_a_post_lost_in_a_tunnel(client: Client, ca: str, clock: ManualClock) ->
 def test_proxies_from_the_environment(
     variable: str, monkeypatch: pytest.MonkeyPatch, either: Client
 ) -> None:
-    """requests takes its proxies from the environment, urllib3 does not; NO_PROXY is respected."""
+    """Requests takes its proxies from the environment, urllib3 does not; NO_PROXY is respected."""
     if variable == "HTTP_PROXY" and os.environ.get("REQUEST_METHOD"):
         pytest.skip("requests distrusts HTTP_PROXY in a CGI script")
     with Server(otherwise=http.answer(200, b"proxy")) as proxy, Server() as origin:

@@ -72,7 +72,7 @@ def test_a_loop(client: Client) -> None:
         with (
             Server(otherwise=http.redirect(302, "/x")) as server,
             one.open() as sender,
-            pytest.raises(Exception) as caught,  # noqa: PT011 - compared below
+            pytest.raises(Exception) as caught,
         ):
             sender.get(server.url)
         seen.append(len(server.requests))

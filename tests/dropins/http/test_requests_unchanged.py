@@ -38,7 +38,7 @@ def server() -> Iterator[Server]:
 
 
 def test_module_functions(module: Any, server: Server) -> None:
-    """get and its sisters, with their methods."""
+    """Get and its sisters, with their methods."""
     for name in ("get", "options", "head", "post", "put", "patch", "delete"):
         assert getattr(module, name)(server.url).status_code == 200
     assert module.request("REPORT", server.url).ok
@@ -64,7 +64,13 @@ def test_default_headers(module: Any, server: Server) -> None:
     module.get(server.url)
     (request,) = server.requests
     assert request.headers["user-agent"] == f"python-requests/{native.__version__}"
-    assert list(request.headers) == ["host", "user-agent", "accept-encoding", "accept", "connection"]
+    assert list(request.headers) == [
+        "host",
+        "user-agent",
+        "accept-encoding",
+        "accept",
+        "connection",
+    ]
 
 
 def test_multipart(module: Any, server: Server) -> None:
@@ -101,7 +107,9 @@ def test_decompression(module: Any, encoding: str) -> None:
 def test_chunked_answers(module: Any) -> None:
     """Chunked bodies are put together; chunk_size=None gives them as they come."""
     body = b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
-    with Server(otherwise=http.says(http.head(200, {"Transfer-Encoding": "chunked"}) + body)) as server:
+    with Server(
+        otherwise=http.says(http.head(200, {"Transfer-Encoding": "chunked"}) + body)
+    ) as server:
         assert module.get(server.url).content == b"onetwo"
         with module.get(server.url, stream=True) as response:
             assert list(response.iter_content(None)) == [b"one", b"two"]
@@ -175,9 +183,7 @@ def test_digest_authentication(module: Any) -> None:
     def md5(text: str) -> str:
         return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
-    expected = md5(
-        f"{md5('user:r:pass')}:n:{sent['nc']}:{sent['cnonce']}:auth:{md5('POST:/x')}"
-    )
+    expected = md5(f"{md5('user:r:pass')}:n:{sent['nc']}:{sent['cnonce']}:auth:{md5('POST:/x')}")
     assert sent["response"] == expected
     assert server.accepted == 1
 
@@ -197,7 +203,10 @@ def test_redirect_history(module: Any) -> None:
 
 def test_credentials_stay_on_their_host(module: Any) -> None:
     """A redirect to another host takes no Authorization header along."""
-    with Server() as there, Server(http.redirect(302, there.url.replace("127.0.0.1", "localhost"))) as here:
+    with (
+        Server() as there,
+        Server(http.redirect(302, there.url.replace("127.0.0.1", "localhost"))) as here,
+    ):
         module.get(here.url, auth=("user", "pass"))
     assert "authorization" in here.requests[0].headers
     assert "authorization" not in there.requests[0].headers
@@ -220,7 +229,7 @@ def test_hooks(module: Any, server: Server) -> None:
         session.hooks["response"].append(lambda response, **_: seen.append(response.status_code))
         assert session.get(server.url).status_code == 200
     other = native.Response()
-    other._content = b"replaced"
+    other._content = b"replaced"  # noqa: SLF001 - as hooks do it
     own = {"response": lambda *_args, **_kwargs: other}
     assert module.get(server.url, hooks=own) is other
     assert seen == [200]
@@ -273,12 +282,12 @@ def test_certificates_of_the_environment(
 
 
 def test_verify(module: Any, ca: str) -> None:
-    """verify takes a path, of the session too; False trusts anybody, with urllib3's warning."""
+    """Verify takes a path, of the session too; False trusts anybody, with urllib3's warning."""
     with Server(tls=context("other-name")) as server:
         with pytest.raises(native.exceptions.SSLError):
             module.get(server.url, verify=ca)
         with pytest.warns(Warning, match="Unverified HTTPS request"):
-            assert module.get(server.url, verify=False).ok  # noqa: S501 - what is tested
+            assert module.get(server.url, verify=False).ok
 
 
 def test_streaming(module: Any) -> None:
@@ -304,7 +313,8 @@ def test_raw_is_a_urllib3_response(module: Any, server: Server) -> None:
         assert isinstance(raw, urllib3.response.HTTPResponse)
         assert (raw.version, raw.status, raw.reason) == (11, 200, "Whatever")
         assert raw.headers["content-length"] == "2"
-        assert raw._original_response.msg["Content-Length"] == "2"
+        # http.cookiejar and many a library look there.
+        assert raw._original_response.msg["Content-Length"] == "2"  # noqa: SLF001
         assert not raw.closed
         assert io.BufferedReader(raw).read() == b"ok"
 
@@ -322,7 +332,7 @@ def test_elapsed_and_connection(module: Any, server: Server) -> None:
 def test_a_response_can_be_pickled(module: Any, server: Server) -> None:
     """As natively: with its content and history."""
     response = module.get(server.url)
-    again = pickle.loads(pickle.dumps(response))
+    again = pickle.loads(pickle.dumps(response))  # noqa: S301 - our own bytes
     assert (again.status_code, again.content, again.url) == (200, b"ok", server.url)
 
 
@@ -332,12 +342,13 @@ def test_a_session_can_be_pickled(module: Any, server: Server) -> None:
     session.headers["X-Own"] = "1"
     session.cookies.set("a", "1")
     session.mount("http://127", module.adapters.HTTPAdapter(max_retries=3, pool_maxsize=7))
-    for again in (pickle.loads(pickle.dumps(session)), copy.deepcopy(session)):
+    thawed = pickle.loads(pickle.dumps(session))  # noqa: S301 - our own bytes
+    for again in (thawed, copy.deepcopy(session)):
         assert type(again) is type(session)
         assert again.cookies["a"] == "1"
         adapter = again.get_adapter(server.url)
         assert adapter.max_retries.total == 3
-        assert adapter._pool_maxsize == 7
+        assert adapter._pool_maxsize == 7  # noqa: SLF001 - one of its __attrs__
         assert again.get(server.url).ok
     assert {request.headers["x-own"] for request in server.requests} == {"1"}
 
@@ -396,7 +407,9 @@ def test_subclassing_an_adapter(module: Any, server: Server) -> None:
                 kwargs["timeout"] = self.timeout
             return super().send(request, **kwargs)
 
-        def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
+        def init_poolmanager(
+            self, connections: int, maxsize: int, block: bool = False, **kwargs: Any
+        ) -> None:
             kwargs["socket_options"] = []
             super().init_poolmanager(connections, maxsize, block=block, **kwargs)
 
@@ -461,7 +474,7 @@ def test_a_third_party_adapter(module: Any) -> None:
 
 
 def test_a_native_adapter(module: Any, server: Server) -> None:
-    """requests' own adapter mounted on a session works as it always did."""
+    """Requests' own adapter mounted on a session works as it always did."""
     with module.Session() as session:
         session.mount("http://", native.adapters.HTTPAdapter())
         assert session.get(server.url).ok
@@ -541,7 +554,9 @@ def test_expect_and_early_answers(module: Any) -> None:
 
     def reply(exchange: Exchange) -> bool:
         exchange.read()
-        exchange.send(b"HTTP/1.1 100 Continue\r\n\r\n" + http.head(200, {"Content-Length": "2"}) + b"ok")
+        exchange.send(
+            b"HTTP/1.1 100 Continue\r\n\r\n" + http.head(200, {"Content-Length": "2"}) + b"ok"
+        )
         return True
 
     with Server(reply) as server:

@@ -78,7 +78,9 @@ NEVER: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("kind", AGAIN)
-@pytest.mark.parametrize("ending", [http.cut(), http.resets(), http.answer(503)], ids=["FIN", "RST", "503"])
+@pytest.mark.parametrize(
+    "ending", [http.cut(), http.resets(), http.answer(503)], ids=["FIN", "RST", "503"]
+)
 def test_bodies_that_are_sent_again(
     client: Client, kind: str, ending: http.Reply, clock: ManualClock
 ) -> None:
@@ -92,7 +94,11 @@ def test_an_open_file_is_sent_again(client: Client, tmp_path: Path, clock: Manua
     """A real file as well."""
     path = tmp_path / "payload"
     path.write_bytes(CONTENT)
-    with Server(http.cut(), http.answer(503)) as server, client.open() as sender, path.open("rb") as file:
+    with (
+        Server(http.cut(), http.answer(503)) as server,
+        client.open() as sender,
+        path.open("rb") as file,
+    ):
         assert sender.send("POST", server.url, file, KEYED).status == 200
     assert [request.body for request in server.requests] == [CONTENT] * 3
 

@@ -113,7 +113,9 @@ def test_as_many_as_natively(client: Client, case: str, clock: ManualClock) -> N
 def test_history_as_natively(case: str, clock: ManualClock) -> None:
     """`response.retries` and its history are what they are natively."""
     method, retries, reply = CASES[case]
-    answers = [run(Client("urllib3", ours=ours), method, retries, reply)[0] for ours in (False, True)]
+    answers = [
+        run(Client("urllib3", ours=ours), method, retries, reply)[0] for ours in (False, True)
+    ]
     if isinstance(answers[0], Exception):
         return
     natively, found = (
@@ -155,15 +157,17 @@ def test_a_get_lost_inside_of_tls(retries: Any, ca: str, clock: ManualClock) -> 
 
     counts = []
     for module in (native_urllib3, urllib3):
-        with Server(otherwise=http.corrupts(), tls=context()) as server:
-            with module.PoolManager(ca_certs=ca) as manager:
-                raised(manager.request, "GET", server.url, retries=retries)
+        with (
+            Server(otherwise=http.corrupts(), tls=context()) as server,
+            module.PoolManager(ca_certs=ca) as manager,
+        ):
+            raised(manager.request, "GET", server.url, retries=retries)
         counts.append(len(server.requests))
     assert counts[1] == counts[0] > 1
 
 
 def test_the_same_through_requests(ca: str, clock: ManualClock) -> None:
-    """requests with max_retries=3 sends it as often; ours once."""
+    """Requests with max_retries=3 sends it as often; ours once."""
     counts = []
     for ours in (False, True):
         with (
@@ -178,9 +182,7 @@ def test_the_same_through_requests(ca: str, clock: ManualClock) -> None:
 
 
 @pytest.mark.parametrize("value", ["banana", "-5", "1.5"])
-def test_malformed_retry_after_with_a_retry(
-    client: Client, value: str, clock: ManualClock
-) -> None:
+def test_malformed_retry_after_with_a_retry(client: Client, value: str, clock: ManualClock) -> None:
     """Natively InvalidHeader comes out of a plain GET; ours goes on as if it were not there."""
     retries = Retry(2, status_forcelist=[503])
     reply = http.answer(503, b"no", {"Retry-After": value})
@@ -280,7 +282,7 @@ def reasons() -> dict[str, tuple[Any, Any, str]]:
 def test_the_six_reasons_of_a_max_retry_error(
     reason: str, ours: bool, ca: str, clock: ManualClock
 ) -> None:
-    """requests makes another class of each, and so does ours; `args[0]` still tells the reason."""
+    """Requests makes another class of each, and so does ours; `args[0]` still tells the reason."""
     make, retries, expected = reasons()[reason]
     client = Client("requests", ours=ours)
     with make() as place:
@@ -305,5 +307,3 @@ def test_the_six_reasons_of_a_max_retry_error(
     assert isinstance(error.args[0], native_urllib3.exceptions.MaxRetryError)
     assert type(error.args[0].reason).__name__ == reason
     assert error.request.url.startswith(url)
-
-

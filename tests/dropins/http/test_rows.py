@@ -33,15 +33,23 @@ def load(name: str) -> type[BaseException]:
     return getattr(import_module(module), attribute)
 
 
-def provoke(
-    row: Row, client: Client, method: str, headers: Any, names: dict[str, Any], ca: str, **options: Any
+def provoke(  # noqa: PLR0917 - a row, and all that varies
+    row: Row,
+    client: Client,
+    method: str,
+    headers: Any,
+    names: dict[str, Any],
+    ca: str,
+    **options: Any,
 ) -> tuple[BaseException, Any]:
     """The error that a request ends with, and where it went."""
     with row.place(names) as place:
         body = row.payload or (None if method == "GET" else b"payload")
         with (
-            client.open(ca=ca if place.url.startswith("https") else None, proxy=place.proxy, **options) as sender,
-            pytest.raises(Exception) as caught,  # noqa: PT011 - which one is the question
+            client.open(
+                ca=ca if place.url.startswith("https") else None, proxy=place.proxy, **options
+            ) as sender,
+            pytest.raises(Exception) as caught,
         ):
             sender.send(method, place.url, body, headers, **place.options)
     return caught.value, place
@@ -62,14 +70,12 @@ def test_what_the_client_raises_alone(
 @rows
 @clients
 @pytest.mark.parametrize("kind", REQUESTS)
-def test_what_ours_raises(
+def test_what_ours_raises(  # noqa: PLR0917 - what pytest passes
     row: Row, name: str, kind: str, names: dict[str, Any], ca: str, clock: ManualClock
 ) -> None:
     """Type, phase, kind, number, address; repeated only where nothing can be applied twice."""
     method, headers, idempotent = REQUESTS[kind]
-    error, place = provoke(
-        row, Client(name, ours=True), method, headers, names, ca, policy=POLICY
-    )
+    error, place = provoke(row, Client(name, ours=True), method, headers, names, ca, policy=POLICY)
     assert isinstance(error, load(row.native(name, retryable=method == "GET"))), type(error).__mro__
     assert isinstance(error, tieline.TielineError)
     assert unified(error) == row.ours

@@ -37,24 +37,24 @@ class Dying:
 
     def __init__(self, *, reset: bool) -> None:
         self._reset = reset
-        self._due = threading.Event()
-        self._done = threading.Event()
+        self.due = threading.Event()
+        self.done = threading.Event()
 
     def __call__(self, exchange: Exchange) -> bool:
         """Answer, and wait for the end."""
         http.answer()(exchange)
-        assert self._due.wait(5)
+        assert self.due.wait(5)
         if self._reset:
             exchange.connection.reset()
         else:
             exchange.connection.socket.shutdown(socket.SHUT_WR)
-        self._done.set()
+        self.done.set()
         return False
 
     def end(self) -> None:
         """End the connection now; it has happened when this returns."""
-        self._due.set()
-        assert self._done.wait(5)
+        self.due.set()
+        assert self.done.wait(5)
 
 
 @pytest.mark.parametrize("method", BODIES)
@@ -108,7 +108,10 @@ def test_a_keyed_post_is_repeated(client: Client, clock: ManualClock) -> None:
 
 def test_only_once_for_nothing(client: Client, clock: ManualClock) -> None:
     """A new connection that dies as well is a failure like any other, with waits between."""
-    with Server(http.answer(), otherwise=http.cut()) as server, client.open(policy=POLICY) as sender:
+    with (
+        Server(http.answer(), otherwise=http.cut()) as server,
+        client.open(policy=POLICY) as sender,
+    ):
         sender.get(server.url)
         with pytest.raises(tieline.Aborted):
             sender.get(server.url)
@@ -123,7 +126,7 @@ def test_dead_before_anything_was_written(client: Client, method: str, clock: Ma
     with Server(dying) as server, client.open() as sender:
         sender.get(server.url)
         value = Trap("x")
-        value.spring = lambda: None if dying._done.is_set() else dying.end()
+        value.spring = lambda: None if dying.done.is_set() else dying.end()
         answer = sender.send(method, server.url, BODIES[method], {"X-Trap": value})
         assert answer.body == b"ok"
     assert [request.method for request in server.requests] == ["GET", method]

@@ -112,9 +112,7 @@ def test_retry_after_is_a_floor(
 
 
 @pytest.mark.parametrize("value", ["banana", "-5", "1.5", "", "1e3", "Sun, 99 Foo 2030", "٣"])
-def test_malformed_retry_after_is_ignored(
-    client: Client, value: str, clock: ManualClock
-) -> None:
+def test_malformed_retry_after_is_ignored(client: Client, value: str, clock: ManualClock) -> None:
     """urllib3 raises InvalidHeader for it, out of a plain GET; here it is as if it were not there."""
     encoded = value.encode().decode("latin-1")
     answer, seen = ask(client, "GET", declines(503, Retry_After=encoded))

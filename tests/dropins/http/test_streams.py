@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-
 def timeout_for(fault: str) -> float:
     """Short where it has to pass, and else so long that a busy machine does not matter."""
     return 0.1 if fault.startswith("silence") else 10
+
 
 FAULTS: dict[str, tuple[http.Reply, str, Kind]] = {
     "FIN, length": (http.says(HEAD_100 + PARTIAL), "BadAnswer", Kind.PROTOCOL),
@@ -45,7 +45,7 @@ def whole(read: Callable[[], bytes]) -> Iterator[bytes]:
 
 
 READS: dict[str, Callable[[Any], Iterator[bytes]]] = {
-    "requests .content": lambda r: whole(lambda: r.content),
+    "requests .content": lambda r: whole(lambda: r.content),  # noqa: PLW0108 - read late
     "requests .text": lambda r: whole(lambda: r.text.encode()),
     "requests iter_content": lambda r: pieces(r.iter_content(4)),
     "requests iter_content(None)": lambda r: pieces(r.iter_content(None)),
@@ -70,7 +70,7 @@ def consume(
         url = server.url + "?token=s3cret"
         answer = sender.send("GET", url, stream=True, timeout=timeout_for(fault))
         assert answer.status == 200
-        with pytest.raises(Exception) as caught:  # noqa: PT011 - which one is the question
+        with pytest.raises(Exception) as caught:
             for piece in read(answer.raw):
                 got += piece
         again = sender.get(server.url)
@@ -83,7 +83,7 @@ def consume(
 def test_a_body_that_breaks(fault: str, reading: str) -> None:
     """It gives as much, and the same class, as natively; ours as well, with all the facts."""
     _, cls, kind = FAULTS[fault]
-    name, read = reading.split()[0], READS[reading]
+    name, read = reading.split(maxsplit=1)[0], READS[reading]
     had, natively, _, _ = consume(Client(name, ours=False), read, fault)
     got, error, response, server = consume(Client(name, ours=True), read, fault, policy=POLICY)
     assert got == had
@@ -115,7 +115,7 @@ def test_content_read_by_requests_itself(fault: str) -> None:
         with (
             Server(reply) as server,
             client.open(**options) as sender,
-            pytest.raises(Exception) as caught,  # noqa: PT011 - which one is the question
+            pytest.raises(Exception) as caught,
         ):
             sender.get(server.url, timeout=timeout_for(fault))
         errors.append(caught.value)
@@ -160,7 +160,12 @@ def test_truncated_headers(client: Client) -> None:
             pytest.raises(tieline.ConnectionLost) as caught,
         ):
             sender.send(method, server.url)
-        assert isinstance(caught.value, client.module.exceptions.RequestException if client.is_requests else client.module.exceptions.HTTPError)
+        assert isinstance(
+            caught.value,
+            client.module.exceptions.RequestException
+            if client.is_requests
+            else client.module.exceptions.HTTPError,
+        )
         assert caught.value.failure.phase is Phase.RECEIVE
         assert caught.value.maybe_applied
         assert len(server.requests) == seen

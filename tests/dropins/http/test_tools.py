@@ -68,7 +68,7 @@ def test_responses_in_order(clock: ManualClock) -> None:
 
 @responses.activate
 def test_responses_with_a_retry() -> None:
-    """responses honours the adapter's max_retries, ours as well."""
+    """Responses honours the adapter's max_retries, ours as well."""
     responses.get(URL, status=503)
     responses.get(URL, status=200, body="ok")
     with requests.Session() as session:
@@ -119,7 +119,10 @@ def test_vcr(name: str, tmp_path: Path) -> None:
             assert (answer.body, answer.headers["x-own"]) == (b"recorded", "1")
             assert sender.send("POST", url, b"payload").body == b"recorded"
         assert played.play_count == 2
-        with client.open() as sender, pytest.raises(vcr.errors.CannotOverwriteExistingRequestException):
+        with (
+            client.open() as sender,
+            pytest.raises(vcr.errors.CannotOverwriteExistingCassetteException),
+        ):
             sender.send("PUT", url)
     with client.open(policy=POLICY) as sender, pytest.raises(tieline.Refused):
         sender.get(url)
@@ -180,9 +183,7 @@ def watched_requests(provider: TracerProvider) -> Iterator[None]:
 
 def statuses(spans: InMemorySpanExporter) -> list[Any]:
     """Status codes of the spans, in the order in which they ended; None for an error."""
-    return [
-        (span.attributes or {}).get("http.status_code") for span in spans.get_finished_spans()
-    ]
+    return [(span.attributes or {}).get("http.status_code") for span in spans.get_finished_spans()]
 
 
 @pytest.mark.usefixtures("watched_urllib3")
@@ -218,7 +219,10 @@ def test_a_span_for_each_send(spans: InMemorySpanExporter, clock: ManualClock) -
     """requests: a span for each send, as natively: one for the call, and one for each hop."""
     found = []
     for module in (native_requests, requests):
-        with Server(http.redirect(302, "/y"), http.answer(200)) as server, module.Session() as session:
+        with (
+            Server(http.redirect(302, "/y"), http.answer(200)) as server,
+            module.Session() as session,
+        ):
             session.get(server.url)
         found.append(statuses(spans))
         spans.clear()

@@ -138,7 +138,10 @@ def test_server_names(module: Any, ca: str) -> None:
 
 def test_streaming(module: Any) -> None:
     """preload_content=False, stream, read, release_conn and drain_conn."""
-    with Server(otherwise=http.answer(200, b"x" * 100_000)) as server, module.PoolManager() as manager:
+    with (
+        Server(otherwise=http.answer(200, b"x" * 100_000)) as server,
+        module.PoolManager() as manager,
+    ):
         response = manager.request("GET", server.url, preload_content=False)
         assert response.read(10) == b"x" * 10
         assert sum(len(piece) for piece in response.stream(1000)) == 100_000 - 10
@@ -154,7 +157,10 @@ def test_streaming(module: Any) -> None:
 
 def test_a_response_is_a_file(module: Any) -> None:
     """It can be wrapped by io, iterated, and read into a buffer."""
-    with Server(otherwise=http.answer(200, b"one\ntwo\n")) as server, module.PoolManager() as manager:
+    with (
+        Server(otherwise=http.answer(200, b"one\ntwo\n")) as server,
+        module.PoolManager() as manager,
+    ):
         response = manager.request("GET", server.url, preload_content=False)
         assert isinstance(response, native.HTTPResponse)
         response.auto_close = False
@@ -169,10 +175,13 @@ def test_a_response_is_a_file(module: Any) -> None:
 
 
 def test_decoding(module: Any) -> None:
-    """gzip is decoded unless it is not wanted."""
+    """Gzip is decoded unless it is not wanted."""
     packed = gzip.compress(b"text", mtime=0)
     kind = {"Content-Encoding": "gzip"}
-    with Server(otherwise=http.answer(200, packed, kind)) as server, module.PoolManager() as manager:
+    with (
+        Server(otherwise=http.answer(200, packed, kind)) as server,
+        module.PoolManager() as manager,
+    ):
         assert manager.request("GET", server.url).data == b"text"
         assert manager.request("GET", server.url, decode_content=False).data == packed
 
@@ -182,7 +191,9 @@ def test_chunks(module: Any) -> None:
     body = b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
     chunked = http.says(http.head(200, {"Transfer-Encoding": "chunked"}) + body)
     with Server(otherwise=chunked) as server, module.PoolManager() as manager:
-        response = manager.request("POST", server.url, body=iter([b"a", b"b"]), preload_content=False)
+        response = manager.request(
+            "POST", server.url, body=iter([b"a", b"b"]), preload_content=False
+        )
         assert list(response.read_chunked()) == [b"one", b"two"]
         assert manager.request("PUT", server.url, body=b"abc", chunked=True).data == b"onetwo"
     assert [request.headers["transfer-encoding"] for request in server.requests] == ["chunked"] * 2
@@ -200,14 +211,21 @@ def test_redirects(module: Any) -> None:
 
 def test_json_and_info(module: Any) -> None:
     """json(), headers, status, reason, version."""
-    with Server(http.answer(200, b'{"a": 1}', {"X-Own": "1"})) as server, module.PoolManager() as manager:
+    with (
+        Server(http.answer(200, b'{"a": 1}', {"X-Own": "1"})) as server,
+        module.PoolManager() as manager,
+    ):
         response = manager.request("GET", server.url)
         assert response.json() == {"a": 1}
-        assert (response.headers["x-own"], response.reason, response.version) == ("1", "Whatever", 11)
+        assert (response.headers["x-own"], response.reason, response.version) == (
+            "1",
+            "Whatever",
+            11,
+        )
 
 
 def test_subclassing_a_pool_manager(module: Any, server: Server) -> None:
-    """urlopen and connection_from_context may be overridden."""
+    """Urlopen and connection_from_context may be overridden."""
     seen = []
 
     class Manager(module.PoolManager):

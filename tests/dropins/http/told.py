@@ -32,6 +32,6 @@ def outcome(act: Any, *args: Any, **kwargs: Any) -> Any:
 
 def raised(act: Any, *args: Any, **kwargs: Any) -> BaseException:
     """What it raises."""
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - which one is the question
+    with pytest.raises(Exception) as caught:
         act(*args, **kwargs)
     return caught.value
