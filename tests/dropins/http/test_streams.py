@@ -45,8 +45,8 @@ def whole(read: Callable[[], bytes]) -> Iterator[bytes]:
 
 
 READS: dict[str, Callable[[Any], Iterator[bytes]]] = {
-    "requests .content": lambda r: whole(lambda: r.content),  # noqa: PLW0108 - read late
-    "requests .text": lambda r: whole(lambda: r.text.encode()),
+    "requests .content": lambda r: whole(lambda: r.content),
+    "requests .text": lambda r: whole(lambda: r.text.encode()),  # noqa: PLW0108 - read late
     "requests iter_content": lambda r: pieces(r.iter_content(4)),
     "requests iter_content(None)": lambda r: pieces(r.iter_content(None)),
     "requests iter_lines": lambda r: pieces(r.iter_lines()),
