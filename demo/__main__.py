@@ -21,7 +21,7 @@ INTERRUPTED = 130
 
 @click.command()
 @click.option(
-    "--seconds", default=30.0, show_default=True, help="Length of the run, outages included."
+    "--seconds", default=27.0, show_default=True, help="Length of the first part, outages included."
 )
 @click.option(
     "--restart",
@@ -45,9 +45,10 @@ INTERRUPTED = 130
     help="Calls per second of each side.",
 )
 def main(seconds: float, restart: float, down: float, rate: float) -> None:
-    """Show tieline beside plain psycopg while PostgreSQL is killed and comes back.
+    """Show tieline beside plain clients while their servers are killed and come back.
 
-    A real PostgreSQL is started for it, and removed at the end.
+    First psycopg and a real PostgreSQL, which is started for it and removed at the end; then
+    requests and urllib3 and an HTTP service of two instances, for some seconds more.
 
     Exit codes: 0 all promises held, 1 one was broken, 2 wrong usage, 3 no PostgreSQL to be had.
     """
@@ -62,10 +63,12 @@ def main(seconds: float, restart: float, down: float, rate: float) -> None:
                 server = resources.enter_context(_server())
                 # Late, as the clients may be missing too.
                 from demo.comparison import compare
+                from demo.web import compare_web, script_for
             except (ImportError, KeyError, OSError, RuntimeError) as error:
                 console.print(f"demo: it cannot run here: {_last_line(error)}")
                 sys.exit(UNAVAILABLE)
-            sys.exit(compare(console, server, script, rate))
+            code = compare(console, server, script, rate)
+        sys.exit(max(code, compare_web(console, script_for(script), rate)))
     except KeyboardInterrupt:
         console.print("\ndemo: interrupted; the server is stopped and removed")
         sys.exit(INTERRUPTED)

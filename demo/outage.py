@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from integration.postgres import PostgresService
+
+class Server(Protocol):
+    """What can die and come back."""
+
+    def kill(self) -> None:
+        """Let it die; it is dead when this returns."""
+        ...
+
+    def start(self) -> float:
+        """Let it come back; the instant at which it was seen to accept connections."""
+        ...
+
 
 _FRAME = 0.1
 """Seconds between two looks at what is going on."""
@@ -63,7 +74,7 @@ class Stage:
         outages: Those that are over.
     """
 
-    def __init__(self, server: PostgresService) -> None:
+    def __init__(self, server: Server) -> None:
         """Nothing has happened yet."""
         self.outages: list[Outage] = []
         self._server = server

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import psycopg
-
 import tieline
 
 if TYPE_CHECKING:
@@ -30,12 +28,15 @@ def broken(result: Result) -> Iterator[str]:
 
 def _broken(ours: SideResult, result: Result) -> Iterator[str]:
     if ours.audit.lost:
-        yield f"rows lost: {len(ours.audit.lost)} answered and not in the database"
+        yield f"{result.noun}s lost: {len(ours.audit.lost)} answered and not in {result.store}"
     if ours.audit.twice:
-        yield f"rows written twice: {len(ours.audit.twice)}"
+        yield f"{result.noun}s written twice: {len(ours.audit.twice)}"
     silent = ours.audit.stored - ours.audit.unknown
     if silent:
-        yield f"calls that failed as if nothing were stored, and whose row is there: {len(silent)}"
+        yield (
+            "calls that failed as if nothing were stored, and whose "
+            f"{result.noun} is there: {len(silent)}"
+        )
     if ours.longest_wait > result.call_timeout:
         yield f"a call waited {ours.longest_wait:.2f} s, its call_timeout is {result.call_timeout:g} s"
     for name, outage in zip(("restart", "outage"), result.outages, strict=True):
@@ -55,8 +56,8 @@ def _broken(ours: SideResult, result: Result) -> Iterator[str]:
 
 def _names_the_cause(call: Call, result: Result) -> bool:
     """Whether the class of the error says what was the case while the call was under way."""
-    # The drop-in's errors are psycopg's as well, or handlers written for psycopg would miss them.
-    if not isinstance(call.error, psycopg.OperationalError):
+    # The drop-in's errors are the client's as well, or handlers written for it would miss them.
+    if not isinstance(call.error, result.native):
         return False
     return any(
         isinstance(call.error, kind) and call.overlaps(*window)

@@ -11,6 +11,8 @@ import tieline
 from demo.promises import broken
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from demo.console import Console
     from demo.load import Call
     from demo.outage import Outage, Script
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 _WIDTH = 79
 
 _HEADINGS = """\
-                                    most longest    first answer    rows  rows
-           calls answered failed at once    wait  restart  outage   lost twice"""
+                            most longest    first answer{:>13}
+   calls answered failed at once    wait  restart  outage   lost twice"""
 
 
 def introduction(console: Console, script: Script, rate: float, policy: Policy) -> None:
@@ -73,46 +75,119 @@ def conclude(console: Console, result: Result) -> int:
         The exit code: 0 if they held, 1 otherwise.
     """
     console.print()
-    console.print(_HEADINGS)
-    for side in result.sides:
-        console.print(_row(side, result))
+    _table(console, [result])
     _paragraph(
         console,
         "  At once: calls that waited at the same time. First answer: after the instant at which "
         "the server accepted connections again. Rows: counted in the database by SQL; lost is "
         "answered but not stored.",
     )
-    console.print()
-    for name, outage in zip(("restart", "outage"), result.outages, strict=True):
-        for side in result.sides:
-            _paragraph(
-                console, f"  {side.name}, {name}: {_story(side, outage, result.back_within)}"
-            )
+    _stories(console, result)
     console.print()
     _paragraph(console, _ambiguous(result))
     _handlers(console, result)
     # Only now it is known, as all that could hold a password has been printed.
     leaked = result.leaked or console.leaked
     sentences = list(broken(dataclasses.replace(result, leaked=leaked)))
-    console.print()
-    if sentences:
-        console.print(f"BROKEN: {'; '.join(sentences)}")
-        return 1
-    _paragraph(
+    return _verdict(
         console,
+        sentences,
         "All promises held: no row lost, none written twice, no call beyond its "
         f"{result.call_timeout:g} s, answers within {result.back_within:.2f} s of the server's "
         "return, every error of the class that names its cause, no password shown.",
     )
+
+
+def introduction_web(console: Console, script: Script, rate: float) -> None:
+    """Say what the second part compares.
+
+    Args:
+        console: Where to.
+        script: What will happen when.
+        rate: Calls per second of each side.
+    """
+    before, between, _ = script.up
+    console.print()
+    _paragraph(
+        console,
+        "Now an HTTP service of two instances, and four sides: requests and urllib3, each as it "
+        f"is and from tieline, with the same policy=; {rate:g} calls a second each, a session or "
+        "pool a side. A call is a POST of an order with an id of its own, to one instance after "
+        "the other; the instance writes it into a ledger, then answers. SIGKILL for both after "
+        f"{before:.1f} s, and {script.restart:g} s without them; again {between:.1f} s later, and "
+        f"{script.down:g} s without. All in all {script.seconds:g} s.",
+    )
+    console.print()
+
+
+def conclude_web(console: Console, results: Sequence[Result]) -> int:
+    """Print one table of all sides, what it means, and whether the promises held.
+
+    Args:
+        console: Where to.
+        results: What happened, for each client.
+
+    Returns:
+        The exit code: 0 if they held, 1 otherwise.
+    """
+    console.print()
+    _table(console, results)
+    for result in results:
+        _stories(console, result)
+    unknown = sum(len(side.audit.unknown) for result in results for side in result.ours)
+    stored = sum(
+        len(side.audit.unknown & side.audit.stored) for result in results for side in result.ours
+    )
+    console.print()
+    _paragraph(
+        console,
+        "A POST that was sent and not answered is never sent again: its caller is told "
+        f"(error.maybe_applied), this time {unknown} times, and {stored} of these orders are in "
+        "the ledger.",
+    )
+    result = results[0]
+    return _verdict(
+        console,
+        [sentence for each in results for sentence in broken(each)],
+        "All promises held: no order lost, none applied twice, no call beyond its "
+        f"{result.call_timeout:g} s, answers within {result.back_within:.2f} s of the service's "
+        "return, every error of the class that names its cause.",
+    )
+
+
+def _verdict(console: Console, sentences: Sequence[str], held: str) -> int:
+    console.print()
+    if sentences:
+        console.print(f"BROKEN: {'; '.join(sentences)}")
+        return 1
+    _paragraph(console, held)
     return 0
 
 
-def _row(side: SideResult, result: Result) -> str:
+def _table(console: Console, results: Sequence[Result]) -> None:
+    sides = [(side, result) for result in results for side in result.sides]
+    column = max(8, *(len(side.name) for side, _ in sides))
+    for line in _HEADINGS.format(f"{results[0].noun}s").splitlines():
+        console.print(" " * column + line)
+    for side, result in sides:
+        console.print(_row(side, result, column))
+
+
+def _stories(console: Console, result: Result) -> None:
+    console.print()
+    for name, outage in zip(("restart", "outage"), result.outages, strict=True):
+        for side in result.sides:
+            _paragraph(
+                console, f"  {side.name}, {name}: {_story(side, outage, result.back_within)}"
+            )
+
+
+def _row(side: SideResult, result: Result, column: int) -> str:
     first = (side.first_answer(outage) for outage in result.outages)
     restart, outage = ("never" if value is None else f"{value:.2f} s" for value in first)
     failed = len(side.failures)
     return (
-        f"  {side.name:8}{len(side.calls):6}{len(side.calls) - failed:9}{failed:7}"
+        f"  {side.name:{column}}{len(side.calls):6}{len(side.calls) - failed:9}{failed:7}"
         f"{side.most_waiting:8}{side.longest_wait:6.2f} s{restart:>9}{outage:>8}"
         f"{len(side.audit.lost):7}{len(side.audit.twice):6}"
     )

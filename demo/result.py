@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import psycopg
+
 if TYPE_CHECKING:
     from demo.audit import Audit
     from demo.load import Call
@@ -64,6 +66,9 @@ class Result:
         call_timeout: Seconds that a call of ours may take.
         back_within: Seconds from "the server accepts again" in which we owe an answer.
         leaked: Whether a password stood in an error of ours.
+        native: The class of errors that callers of the plain client catch.
+        noun: What a call stores.
+        store: Where.
     """
 
     plain: SideResult
@@ -73,6 +78,9 @@ class Result:
     call_timeout: float
     back_within: float
     leaked: bool
+    native: type[Exception] = psycopg.OperationalError
+    noun: str = "row"
+    store: str = "the database"
 
     @property
     def sides(self) -> tuple[SideResult, ...]:

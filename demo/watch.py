@@ -20,7 +20,7 @@ _PLAIN_INTERVAL = 1.0
 """Seconds between two plain lines, at least."""
 
 _COLOURS = {"up": GREEN, "down": RED, "closed": GREEN, "half-open": YELLOW, "open": RED}
-_HEADINGS = "           attempts  refused  answered  failed  waiting  breaker    back after"
+_HEADINGS = "   attempts  refused  answered  failed  waiting  breaker    back after"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +76,15 @@ class Watch:
         console: Where to.
         stage: The server.
         sides: Who calls it.
+        name: What the server is called.
     """
 
-    def __init__(self, console: Console, stage: Stage, sides: Sequence[Side]) -> None:
+    def __init__(
+        self, console: Console, stage: Stage, sides: Sequence[Side], name: str = "PostgreSQL"
+    ) -> None:
         """The clock of the view starts now."""
+        self._name = name
+        self._column = max(len(side.name) for side in sides)
         self._console = console
         self._stage = stage
         self._sides = sides
@@ -115,16 +120,16 @@ class Watch:
     ) -> list[list[Span]]:
         state = "up" if up else "down"
         duration = "" if since is None else f" {'again ' if up else ''}for {since:.1f} s"
-        clock = Span(f"{now - self._begin:7.1f} s  PostgreSQL is ")
+        clock = Span(f"{now - self._begin:7.1f} s  {self._name} is ")
         return [
             [clock, Span(state, _COLOURS[state]), Span(duration)],
-            [Span(_HEADINGS)],
+            [Span(" " * self._column + _HEADINGS)],
             *(self._row(each) for each in looks),
         ]
 
     def _row(self, each: Look) -> list[Span]:
         numbers = (
-            f"  {each.name:8}{each.attempts:9}{each.refused:9}{each.answered:10}"
+            f"  {each.name:{self._column}} {each.attempts:9}{each.refused:9}{each.answered:10}"
             f"{each.failed:8}{each.waiting:9}  "
         )
         back = "" if each.back is None else f"{each.back:.2f} s"
@@ -140,5 +145,5 @@ class Watch:
             + (f", breaker {each.breaker}" if each.breaker != "none" else "")
             for each in looks
         )
-        server = f"PostgreSQL {'up' if up else 'down'}"
-        return f"{now - self._begin:5.1f} s  {server:15}  {'  |  '.join(sides)}"
+        server = f"{self._name} {'up' if up else 'down'}"
+        return f"{now - self._begin:5.1f} s  {server:16}  {'  |  '.join(sides)}"

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+import requests
+import urllib3
 from click.testing import CliRunner
 
 import tieline
@@ -24,8 +26,9 @@ from demo.console import Console, Span
 from demo.load import Call, ThreadSide
 from demo.outage import Outage
 from demo.promises import broken
-from demo.report import conclude
+from demo.report import conclude, conclude_web
 from demo.result import Result, SideResult
+from demo.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,6 +126,16 @@ def test_holds_its_promises_against_a_real_server(demo):
         assert restart <= 2
         assert outage <= 2
     assert rows["psycopg"][2] > 30
+    for name in ("requests", "urllib3"):
+        plain = [float(number.removesuffix(" s")) for number in row(name, output)]
+        ours = [float(number.removesuffix(" s")) for number in row(f"tieline.{name}", output)]
+        calls, answered, failed, _, longest, restart, outage, lost, twice = ours
+        assert calls == answered + failed == plain[0] > 100
+        assert (lost, twice) == (0, 0)
+        assert longest <= 5
+        assert restart <= 2
+        assert outage <= 2
+        assert plain[2] > 10
 
 
 @pytest.mark.integration
@@ -207,6 +220,106 @@ def test_an_unknown_outcome_is_neither_lost_nor_written_twice():
     calls = [Call(number, 19.9, 20.05, UnknownError("unknown")) for number in (5, 6)]
     audit = Audit(unknown=frozenset({5, 6}), stored=frozenset({5}))
     assert list(broken(result(*calls, audit=audit))) == []
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    """The two instances, running."""
+    with Service() as service:
+        yield service
+
+
+def test_the_ledger_is_the_witness(service):
+    """What was applied, twice or although it failed, and what was not, is read off the ledger."""
+    for order in (1, 2, 2, 3, 5):
+        assert urllib3.request("POST", service.url("tieline", order)).status == 201
+    urllib3.request("POST", service.url("requests", 4))
+    told = tieline.Aborted("cut")
+    told.maybe_applied = True
+    calls = [
+        Call(1, 0, 1, None),
+        Call(2, 0, 1, None),
+        Call(3, 0, 1, told),
+        Call(4, 0, 1, None),
+        Call(5, 0, 1, tieline.Refused("refused")),
+    ]
+    found = service.audit("tieline", calls)
+    assert found == Audit(
+        lost=frozenset({4}),
+        twice=frozenset({2}),
+        unknown=frozenset({3}),
+        stored=frozenset({3, 5}),
+    )
+
+
+def test_both_instances_die_and_come_back(service):
+    """Killed, both ports refuse; started again, both answer, and the ledger is the same."""
+    urllib3.request("POST", service.url("tieline", 1))
+    service.kill()
+    for order in (1, 2):
+        with pytest.raises(urllib3.exceptions.MaxRetryError):
+            urllib3.request("POST", service.url("tieline", order), retries=0)
+    service.start()
+    for order in (2, 3):
+        assert urllib3.request("POST", service.url("tieline", order)).status == 201
+    calls = [Call(number, 0, 1, None) for number in (1, 2, 3)]
+    assert service.audit("tieline", calls) == Audit()
+
+
+def web(*more: Call, audit: Audit | None = None) -> Result:
+    """The second part, with every promise held, and what is to be added to it."""
+
+    class WebRefusedError(tieline.Refused, requests.ConnectionError):
+        """As the drop-in raises it."""
+
+    good = result(*more, audit=audit)
+    ours = good.ours[0]
+    refused = Call(3, 20.5, 22.5, WebRefusedError("orders: connection refused"))
+    calls = (*(call for call in ours.calls if call.error is None), refused, *more)
+    return dataclasses.replace(
+        good,
+        plain=dataclasses.replace(good.plain, name="requests"),
+        ours=(dataclasses.replace(ours, name="tieline.requests", calls=calls),),
+        native=requests.RequestException,
+        noun="order",
+        store="the ledger",
+    )
+
+
+@pytest.mark.parametrize(
+    ("audit", "last"),
+    [
+        (None, ""),
+        (
+            Audit(twice=frozenset({4})),
+            "BROKEN: tieline.requests: orders written twice: 1",
+        ),
+        (
+            Audit(lost=frozenset({1})),
+            "BROKEN: tieline.requests: orders lost: 1 answered and not in the ledger",
+        ),
+        (
+            Audit(stored=frozenset({3})),
+            (
+                "BROKEN: tieline.requests: calls that failed as if nothing were stored, "
+                "and whose order is there: 1"
+            ),
+        ),
+    ],
+)
+def test_the_web_part_is_judged_as_well(audit, last):
+    """A POST applied twice, one reported done that was not, and one denied: exit code 1."""
+    stream = io.StringIO()
+    assert conclude_web(Console(stream), [web(audit=audit)]) == bool(last)
+    if last:
+        assert stream.getvalue().splitlines()[-1] == last
+
+
+def test_an_error_of_another_client_breaks_a_promise():
+    """What a requests handler cannot catch is of the wrong class."""
+    wrong = Call(6, 20.5, 20.6, RefusedError("refused"))
+    (sentence,) = broken(web(wrong))
+    assert sentence.startswith("tieline.requests: errors of the wrong class: 1")
 
 
 def test_the_console_prints_no_secret():
