@@ -109,6 +109,12 @@ def without_secrets(error: BaseException, url: str) -> BaseException:
     return error
 
 
+def without_frames(error: BaseException) -> None:
+    """Let go of where it was raised, and of where its causes were."""
+    for part in _all(error):
+        part.__traceback__ = None
+
+
 def _all(error: BaseException) -> Iterator[BaseException]:
     waiting: list[BaseException] = [error]
     seen: set[int] = set()
