@@ -173,7 +173,7 @@ def test_off_and_the_dsn(client: Flavour, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("TIELINE_ENABLED", "off")
     with FaultServer(hangs_up) as server:
         monkeypatch.setenv(DSN, f"host=127.0.0.1 port={server.port} user=app sslmode=disable")
-        connection = client.connect("dbname=x", target="orders-db", autocommit=True)
+        connection = client.connect("dbname=x", target="orders-db", autocommit=True, user=None)
         assert isinstance(bare(connection), client.connection)
         assert (connection.info.user, connection.info.dbname) == ("app", "x")
         assert connection.autocommit

@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+import weakref
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -216,6 +217,36 @@ def test_successes_leave_nothing() -> None:
             del manager
         gc.collect()
         assert resources()[0] <= before[0] + 20  # the server's own ends, at most
+
+
+def test_errors_are_in_no_cycle() -> None:
+    """What failed goes when nobody holds it, and its sockets and frames with it."""
+    with FaultServer(Reset(after=1)) as server, urllib3.PoolManager() as manager:
+        gc.collect()
+        gc.disable()
+        try:
+            with pytest.raises(tieline.Reset) as caught:
+                manager.request("GET", f"http://{server.host}:{server.port}/x")
+            alive = weakref.ref(caught.value), weakref.ref(caught.value.__cause__)
+            del caught
+            assert [each() for each in alive] == [None, None]
+        finally:
+            gc.enable()
+
+
+def test_a_forgotten_answer_is_closed() -> None:
+    """Also one that came after failures: they do not keep it."""
+    later = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"
+    with Script(lambda _: True, answer(503), later) as server, urllib3.PoolManager() as manager:
+        gc.collect()
+        gc.disable()
+        try:
+            response = manager.request("GET", f"{server.url}/x", preload_content=False)
+            alive = weakref.ref(response)
+            del response
+            assert alive() is None
+        finally:
+            gc.enable()
 
 
 def test_managers_forget_keys_that_are_no_longer_right() -> None:

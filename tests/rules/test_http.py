@@ -16,7 +16,7 @@ from urllib3.connection import HTTPConnection
 
 from tieline import errors
 from tieline.failure import Kind, Phase, Safety
-from tieline.rules import http, http_native, urls
+from tieline.rules import http, http_native
 
 POOL = HTTPConnectionPool("db", 80)
 CONNECTION = HTTPConnection("db", 80)
@@ -335,21 +335,6 @@ def test_idempotent_requests(method: str, headers: dict[str, str] | None, harmle
     assert http.is_idempotent(method, headers) is harmless
 
 
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("/p?token=abc&page=2", "/p?token=***&page=***"),
-        ("http://user:pw@h:80/p?q#frag", "http://***@h:80/p?***"),
-        ("/plain", "/plain"),
-        ("http://h/p#access_token=1", "http://h/p#access_token=***"),
-        ("http://user@h", "http://***@h"),
-    ],
-)
-def test_masked_urls(url: str, shown: str) -> None:
-    """No credentials, and no value of a query or fragment."""
-    assert urls.masked(url) == shown
-
-
 def test_secrets_go_from_texts_and_stay_in_attributes() -> None:
     """`url` is what it was; the words of the error and of its causes show no value of it."""
     error = native.MaxRetryError(POOL, URL, native.HostChangedError(POOL, URL))
@@ -358,6 +343,11 @@ def test_secrets_go_from_texts_and_stay_in_attributes() -> None:
     for text in (str(error), repr(error), str(error.__cause__), repr(error.reason)):
         assert "s3cret" not in text
     assert error.url == URL
+
+
+def test_an_empty_url_leaves_texts_alone() -> None:
+    """There is nothing of it in any text."""
+    assert str(http_native.without_secrets(ValueError("a b"), "")) == "a b"
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from psycopg.rows import Row
 
 from tieline.engine.context import deadline_var, guard_var
 from tieline.psycopg import _dial_aio
-from tieline.psycopg._conninfo import completed
 from tieline.psycopg._dial import Dial, configured, startup_var
+from tieline.psycopg._parameters import completed
 from tieline.psycopg._seam import Seam, mark_sent
 from tieline.psycopg._startup import start
 from tieline.psycopg._wait import WAKE, Bounded

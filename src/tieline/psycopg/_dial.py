@@ -19,7 +19,8 @@ from tieline.engine.target import target_state
 from tieline.failure import Phase
 from tieline.policy.call import Call
 from tieline.policy.outcome import EFFECTS
-from tieline.psycopg._conninfo import Dsn, plan
+from tieline.psycopg._conninfo import plan
+from tieline.psycopg._parameters import Dsn
 from tieline.rules import system
 from tieline.rules.classes import CLASSES
 from tieline.rules.libpq import Evidence, classify_connect, native_error, unresolved

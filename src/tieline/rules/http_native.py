@@ -5,17 +5,17 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from tieline import redact
 from tieline.errors import ConfigError, TielineError
 from tieline.failure import REQUEST_PHASES, Kind
 from tieline.rules.fuse import fuse
-from tieline.rules.urls import masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tieline.failure import Failure
 
-BAD_URL: Final = "url: malformed (not shown, it may hold a password)"
+BAD_URL: Final = f"url: malformed {redact.HIDDEN}"
 
 
 def _class(name: str) -> Any:
@@ -95,8 +95,8 @@ def without_secrets(error: BaseException, url: str) -> BaseException:
 
     Its attributes, such as ``url``, stay what they were.
     """
-    shown = masked(url)
-    if shown != url:
+    shown = redact.reference(url)
+    if url and shown != url:
         for part in _all(error):
             if isinstance(part, TielineError):
                 continue
@@ -107,6 +107,12 @@ def without_secrets(error: BaseException, url: str) -> BaseException:
             if isinstance(said, str):
                 part.__dict__["_message"] = said.replace(url, shown)
     return error
+
+
+def without_frames(error: BaseException) -> None:
+    """Let go of where it was raised, and of where its causes were."""
+    for part in _all(error):
+        part.__traceback__ = None
 
 
 def _all(error: BaseException) -> Iterator[BaseException]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import urllib3
 
 from tieline.rules.http_native import bad_url
+from tieline.urllib3._origin import absolute
 from tieline.urllib3._pool import HTTPConnectionPool, HTTPSConnectionPool
 from tieline.urllib3._replay import PLAIN, position
-from tieline.urllib3._settings import CLIENT
+from tieline.urllib3._settings import CLIENT, settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,18 +83,21 @@ class PoolManager(urllib3.PoolManager):
             num_pools: As urllib3's.
             headers: As urllib3's.
             target: Name of the target; by default each origin, such as ``https://billing:443``, is
-                one. What has one target shares one budget.
+                one. What has one target shares one budget. Relative URLs are below the URL that
+                the environment gives it, and its headers go to that origin and nowhere else.
             policy: The settings; by default 25 s for a call up to the head of its answer, and 3
                 attempts.
             **connection_pool_kw: As urllib3's, for the pools.
+
+        Raises:
+            ConfigError: The environment makes no sense; also a ``LocationParseError``.
         """
         self._tieline_begin(target, policy)
         super().__init__(num_pools, headers, **connection_pool_kw)
         self.pool_classes_by_scheme = POOLS
 
     def _tieline_begin(self, target: str | None, policy: Policy | None) -> None:
-        self._tieline_target = target
-        self._tieline_policy = policy
+        self._tieline_settings = settings(self._tieline_client, target, policy)
         self._tieline_known: dict[object, _Known] = {}
 
     def _new_pool(
@@ -100,7 +105,7 @@ class PoolManager(urllib3.PoolManager):
     ) -> urllib3.HTTPConnectionPool:
         pool = super()._new_pool(scheme, host, port, request_context)
         if isinstance(pool, HTTPConnectionPool):
-            pool._tieline_adopt(self._tieline_client, self._tieline_target, self._tieline_policy)
+            pool._tieline_adopt(self._tieline_settings)
         return pool
 
     def connection_from_host(
@@ -157,6 +162,11 @@ class PoolManager(urllib3.PoolManager):
         Raises:
             TielineError: One of its classes; also what urllib3 raises.
         """
+        given = self._tieline_settings
+        if given.url is not None:
+            url = absolute(given.url, url)
+        if not given.enabled:
+            return super().urlopen(method, url, redirect, **kw)
         body = kw.get("body")
         if not isinstance(body, PLAIN) and kw.get("body_pos") is None and hasattr(body, "seek"):
             kw["body_pos"] = position(body)
@@ -216,7 +226,9 @@ def proxy_from_url(url: str, **kw: Any) -> ProxyManager:
     return ProxyManager(proxy_url=url, **kw)
 
 
-_shared = PoolManager()
+@cache
+def _shared() -> PoolManager:
+    return PoolManager()
 
 
 def request(
@@ -251,7 +263,7 @@ def request(
     Raises:
         TielineError: One of its classes; also what urllib3 raises.
     """
-    return _shared.request(
+    return _shared().request(
         method,
         url,
         body=body,

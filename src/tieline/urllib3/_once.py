@@ -141,7 +141,8 @@ class Once(Retry):
         try:
             Retry.increment(spent, method, url, None, error, pool, error.__traceback__)
         except Exception as raised:  # noqa: BLE001 - it is what urllib3 raises
-            return raised
+            # Nobody has seen it yet: where it was made is of no interest, and holds the frames.
+            return raised.with_traceback(None)
         return error
 
 

@@ -17,7 +17,7 @@ from tieline.policy.deadline import earliest
 from tieline.rules.http import STATUSES
 from tieline.urllib3._body import watch
 from tieline.urllib3._once import Once, ours
-from tieline.urllib3._origin import Origin, origin_behind, origin_of
+from tieline.urllib3._origin import Origin, origin_of, with_headers
 from tieline.urllib3._probe import Probe, probed
 from tieline.urllib3._replay import PLAIN, positions
 from tieline.urllib3._settings import CLIENT, settings
@@ -142,17 +142,11 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
             _proxy_config=_proxy_config,
             **conn_kw,
         )
-        self._tieline_adopt(CLIENT, target, policy)
+        self._tieline_adopt(settings(CLIENT, target, policy))
 
-    def _tieline_adopt(self, client: str, target: str | None, policy: Policy | None) -> None:
-        """Go by these settings.
-
-        Args:
-            client: The client that callers see.
-            target: Name of the target; None for the origin.
-            policy: The settings; None for the client's defaults.
-        """
-        given = self._tieline_settings = settings(client, target, policy)
+    def _tieline_adopt(self, given: Settings) -> None:
+        """Go by these settings."""
+        self._tieline_settings = given
         self._tieline_origin = origin_of(given, self)
         self._tieline_timings = Timings(given.policy, strict=given.given)
 
@@ -255,17 +249,19 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
                 **response_kw,
             )
 
-        settings = self._tieline_settings
-        if not settings.enabled:
+        given = self._tieline_settings
+        origin = self._tieline_origin
+        if origin.proxy is not None:
+            origin = origin.behind(url)
+        if origin.headers:
+            headers = with_headers(origin.headers, self.headers if headers is None else headers)
+        if not given.enabled:
             return attempt(retries, timeout, body_pos)
         once = self._tieline_stand_in(retries, redirect=redirect)
         if type(timeout) is Span:  # urllib3 follows a redirect
             limits = timeout.timing
         else:
             limits = self._tieline_timings.of(self.timeout if timeout is UNSET else timeout)
-        origin = self._tieline_origin
-        if origin.proxy is not None:
-            origin = origin_behind(origin, url)
         begins = (body_pos, body_pos)
         if not isinstance(body, PLAIN):
             begins = positions(body, body_pos, again=once.redirected)

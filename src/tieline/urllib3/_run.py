@@ -16,6 +16,7 @@ from tieline.rules import http, http_native
 from tieline.rules.phrases import describe
 from tieline.urllib3._body import watch
 from tieline.urllib3._ending import Ending
+from tieline.urllib3._once import ours
 from tieline.urllib3._replay import is_replayable
 from tieline.urllib3._settings import for_call
 from tieline.urllib3._span import Span, span_var
@@ -140,19 +141,15 @@ class Run:
             if isinstance(decision, Proceed):
                 self._leave_answer(decision)
                 span = self._span(decision.timeout)
-                try:
-                    response = self._attempt(decision, span)
-                except Exception as error:  # noqa: BLE001 - told apart by the rules
-                    decision = self._failed(error, span)
-                except BaseException:
-                    self._mark_sent()
-                    state.abandon(call)
-                    raise
-                else:
-                    following = self._answered(response, span)
-                    if following is None:
-                        return response
-                    decision = following
+                outcome = self._attempt(decision, span)
+                if isinstance(outcome, Exception):
+                    decision = self._failed(outcome, span)
+                    del outcome
+                    continue
+                following = self._answered(outcome, span)
+                if following is None:
+                    return outcome
+                decision = following
             elif isinstance(decision, Sleep):
                 sync.sleep(decision.seconds)
                 decision = state.step(call, call.woke)
@@ -164,16 +161,27 @@ class Run:
     def _span(self, allowed: float | None) -> Span:
         return Span(self._timing, allowed, clock_module.active.now())
 
-    def _attempt(self, proceed: Proceed, span: Span) -> BaseHTTPResponse:
+    def _attempt(self, proceed: Proceed, span: Span) -> BaseHTTPResponse | Exception:
+        """The answer, or what was raised.
+
+        Caught here: an exception knows the frame that catches it, and what is answered later must
+        not be kept by what has failed before.
+        """
         self._simulated = simulation.next_failure(self._origin.settings.client)
         if self._simulated is not None:
             said = f"simulated: {describe(self._simulated, proceed.endpoint)}"
-            raise http_native.simulated(self._simulated, said, self._pool, self._request.url)
+            return http_native.simulated(self._simulated, said, self._pool, self._request.url)
         position = self._request.positions[self._begun]
         self._begun = True
         token = span_var.set(span)
         try:
             return self._native(self._once, span, position)
+        except Exception as error:  # noqa: BLE001 - told apart by the rules
+            return error
+        except BaseException:
+            self._mark_sent()
+            self._origin.state.abandon(self._call)
+            raise
         finally:
             restore(span_var, token)
 
@@ -269,6 +277,10 @@ class Run:
         response.drain_conn()
 
     def _finished(self, response: BaseHTTPResponse, span: Span) -> BaseHTTPResponse:
+        for entry in self._once.history:
+            if entry.error is not None:
+                # Their frames lead to that of the caller, and so to what the caller gets.
+                http_native.without_frames(entry.error)
         response.retries = self._once.shown
         watch(response, self._origin, self._pool, self._request.url, span)
         return response
@@ -283,6 +295,8 @@ class Run:
             )
         if native is not None:
             http_native.without_secrets(native, self._request.url)
+        # Its history knows the errors, their frames know this run.
+        self._once = ours()
         ending = Ending(self._call, decision, self._pool, self._request.url)
         return ending.error(native, self._origin.settings)
 
