@@ -267,6 +267,15 @@ def test_theirs_names_methods(manager: urllib3.PoolManager) -> None:
     assert len(server.requests) == 2
 
 
+def test_theirs_may_hope_where_we_do_not(manager: urllib3.PoolManager) -> None:
+    """What answers nonsense is asked as often as they say, unless it may have been applied."""
+    with Script(lambda connection: connection.send(b"nonsense\r\n\r\n") or True) as server:
+        for method in ("GET", "POST"):
+            with pytest.raises(tieline.BadAnswer):
+                manager.request(method, f"{server.url}/x", retries=2)
+    assert len(server.requests) == 4
+
+
 def test_theirs_has_a_class_of_its_own(manager: urllib3.PoolManager) -> None:
     """A subclass that overrides `increment` is asked once for each outcome."""
     seen: list[str] = []
@@ -293,9 +302,12 @@ def test_theirs_waits_longer(manager: urllib3.PoolManager, clock: ManualClock) -
 
 def test_the_pool_may_have_one(manager: urllib3.PoolManager) -> None:
     """Given to the constructor it holds for every call."""
-    with Script(fin) as server, urllib3.PoolManager(retries=1) as mine:
-        with pytest.raises(urllib3.exceptions.MaxRetryError):
-            mine.request("GET", f"{server.url}/x")
+    with (
+        Script(fin) as server,
+        urllib3.PoolManager(retries=1) as mine,
+        pytest.raises(urllib3.exceptions.MaxRetryError),
+    ):
+        mine.request("GET", f"{server.url}/x")
     assert len(server.requests) == 2
 
 
@@ -319,6 +331,16 @@ def test_redirects(manager: urllib3.PoolManager, direct: bool) -> None:
     assert len(server.requests) == 4
     assert isinstance(caught.value.reason, urllib3.exceptions.ResponseError)
     assert "s3cret" not in shown(caught.value)
+
+
+@pytest.mark.parametrize(("asked", "waited"), [(7, 7), (60, 0)])
+def test_a_redirect_may_ask_for_patience(asked: int, waited: int, clock: ManualClock) -> None:
+    """A pool waits for it as urllib3's does, but no longer than a call may take."""
+    later = answer(307, "Location: /y", f"Retry-After: {asked}")
+    before = clock.now()
+    with Script(later, OK) as server:
+        assert urllib3.connection_from_url(server.url).request("GET", "/x").status == 200
+    assert clock.now() - before == waited
 
 
 @pytest.mark.parametrize("direct", [True, False], ids=["pool", "manager"])
@@ -456,6 +478,14 @@ def test_no_secret_is_shown(manager: urllib3.PoolManager, url: str, caplog: Any)
     assert "s3cret" not in shown(caught.value) + caplog.text
 
 
+def test_native_words_are_a_note(manager: urllib3.PoolManager) -> None:
+    """What urllib3 and the system said is told as well, in one line."""
+    with FaultServer(Refuse()) as server, pytest.raises(tieline.Refused) as caught:
+        manager.request("GET", f"http://{server.host}:{server.port}/x?token=s3cret")
+    (said,) = (note for note in caught.value.__notes__ if note.startswith("urllib3: "))
+    assert "Failed to establish a new connection: [Errno 111]" in said
+
+
 # --- bodies that are read later --------------------------------------------------------------------
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart"
@@ -580,7 +610,7 @@ def test_connections_of_a_subclass() -> None:
         connection = pool.pool.queue[-1]
         assert isinstance(connection, Mine)
         assert isinstance(connection, _probe.Probe)
-        assert str(connection).startswith("Mine(")
+        assert type(connection).__name__ == "Mine"
 
 
 def test_a_class_that_was_patched(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -591,6 +621,51 @@ def test_a_class_that_was_patched(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(native.HTTPConnectionPool, "ConnectionCls", Patched)
     assert isinstance(urllib3.HTTPConnectionPool("h")._new_conn(), Patched)
+
+
+def test_sockets_that_send_the_whole_or_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyOpenSSL's have no `send`: what they are given counts as sent."""
+
+    class Whole:
+        def __init__(self, sock: Any) -> None:
+            self._sock = sock
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "send":
+                raise AttributeError(name)
+            return getattr(self._sock, name)
+
+    connect = native.connection.HTTPConnection.connect
+
+    def wrapped(self: Any) -> None:
+        connect(self)
+        self.sock = Whole(self.sock)
+
+    monkeypatch.setattr(native.connection.HTTPConnection, "connect", wrapped)
+    with Script(OK, OK, rst) as server:
+        pool = urllib3.HTTPConnectionPool(server.host, server.port)
+        for _ in range(2):
+            assert pool.request("POST", "/x", body=b"1").status == 200
+        with pytest.raises(tieline.ConnectionLost) as caught:
+            pool.request("POST", "/x", body=b"1")
+    assert server.bodies == [b"1"] * 3
+    assert caught.value.maybe_applied
+
+
+def test_connections_that_are_none() -> None:
+    """Recorders put objects of their own in: nothing is set on them."""
+
+    class Recorder:
+        def __init__(self, **_options: Any) -> None:
+            pass
+
+        def __setattr__(self, name: str, value: object) -> None:
+            raise AssertionError(name)
+
+    class Pool(urllib3.HTTPConnectionPool):
+        ConnectionCls: Any = Recorder
+
+    assert type(Pool("h")._new_conn()) is Recorder
 
 
 def test_classes_that_send_by_themselves_are_left_alone() -> None:

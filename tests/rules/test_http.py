@@ -196,6 +196,38 @@ def test_a_stream_that_breaks_inside_tls_may_be_repeated() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "kind", "hint"),
+    [
+        ("Client private key is encrypted, password is required", Kind.TLS, "client-key"),
+        ('Fingerprints did not match. Expected "a", got "b"', Kind.CERTIFICATE, "fingerprint"),
+    ],
+)
+def test_words_of_urllib3_about_tls(text: str, kind: Kind, hint: str) -> None:
+    """Some of its errors have nothing inside, and say it in words alone."""
+    failure = http.classify(native.SSLError(text), Noted(Phase.TLS, 0))
+    assert (failure.kind, failure.hint, failure.safety) == (kind, hint, Safety.NEVER)
+
+
+@pytest.mark.parametrize(
+    ("error", "noted", "safety"),
+    [
+        (native.SSLError(ssl.SSLError(1, "no")), Noted(Phase.TLS, 0), Safety.ALWAYS),
+        (aborted(client.BadStatusLine("x")), Noted(), Safety.IF_IDEMPOTENT),
+        (aborted(client.BadStatusLine("x")), Noted(sent=0), Safety.ALWAYS),
+        (aborted(RESET), Noted(), Safety.IF_IDEMPOTENT),
+        (
+            native.ProxyError("no", OSError("Tunnel connection failed: 407 Who")),
+            Noted(Phase.HANDSHAKE, 0),
+            Safety.NEVER,
+        ),
+    ],
+)
+def test_hope_is_theirs(error: Exception, noted: Noted, safety: Safety) -> None:
+    """The caller's settings say what may pass; what may have been applied stays what it is."""
+    assert http.as_theirs(http.classify(error, noted)).safety is safety
+
+
+@pytest.mark.parametrize(
     ("status", "kind", "safety"),
     [
         (408, Kind.REQUEST_TIMEOUT, Safety.IF_IDEMPOTENT),

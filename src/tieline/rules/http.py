@@ -96,10 +96,14 @@ ERRORS: Final[Mapping[str, Rule]] = {
 """Type of an exception, or of one inside it -> what it means."""
 
 MESSAGES: Final[Mapping[str, Rule]] = {
+    "password is required": Rule(Kind.TLS, Phase.TLS, repeat=False, hint="client-key"),
+    "Fingerprints did not match": Rule(
+        Kind.CERTIFICATE, Phase.TLS, repeat=False, hint="fingerprint"
+    ),
     "Response ended prematurely": _TRUNCATED,
     "exceeded maximum allowed length": _GARBAGE,
 }
-"""Part of the text of urllib3's ProtocolErrors that have nothing inside -> what they mean."""
+"""Part of the text of urllib3's errors that have nothing inside -> what they mean."""
 
 DEAD: Final = frozenset({Kind.EOF, Kind.RESET})
 """How a kept connection shows that it was dead."""
@@ -189,6 +193,17 @@ def _rule(error: BaseException) -> tuple[str, Rule] | None:
     text = str(error)
     said = (rule for part, rule in MESSAGES.items() if part in text)
     return "", next(said, named[1])
+
+
+def as_theirs(failure: Failure) -> Failure:
+    """The same failure, where the caller's own retry settings say whether trying again can help.
+
+    Credentials are offered once, whatever they say.
+    """
+    if failure.safety is not Safety.NEVER or failure.kind is Kind.DENIED:
+        return failure
+    safety = Safety.IF_IDEMPOTENT if failure.maybe_applied else Safety.ALWAYS
+    return dataclasses.replace(failure, safety=safety)
 
 
 def unrepeatable(failure: Failure) -> Failure:

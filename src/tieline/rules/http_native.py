@@ -85,6 +85,11 @@ def bad_url(error: Exception) -> Exception:
     return made
 
 
+def reason(error: BaseException) -> str:
+    """What urllib3, or what is below it, says in one line; secrets must be out of it already."""
+    return " ".join(str(getattr(error, "reason", None) or error).split())
+
+
 def without_secrets(error: BaseException, url: str) -> BaseException:
     """The same error, with nothing secret of the URL in its text or in that of its causes.
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import urllib3
 
 from tieline.rules.http_native import bad_url
-from tieline.urllib3._ending import CLIENT
 from tieline.urllib3._pool import HTTPConnectionPool, HTTPSConnectionPool
 from tieline.urllib3._replay import PLAIN, position
+from tieline.urllib3._settings import CLIENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,7 +139,7 @@ class PoolManager(urllib3.PoolManager):
             pool_key: As urllib3's.
             request_context: As urllib3's.
         """
-        pool = super().connection_from_pool_key(pool_key, request_context)
+        pool = super().connection_from_pool_key(pool_key, request_context=request_context)
         pool._tieline_key = pool_key  # type: ignore[attr-defined]
         return pool
 

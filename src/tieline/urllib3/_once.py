@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Self
 
 from urllib3.util.retry import RequestHistory, Retry
 
+from tieline.engine import clock as clock_module
 from tieline.policy.decision import NO_TERMS, Terms
+from tieline.rules.http import retry_after
 from tieline.urllib3._span import span_var
 
 if TYPE_CHECKING:
@@ -77,9 +80,15 @@ class Once(Retry):
         """Never: what an answer means is decided outside."""
         return False
 
-    def sleep_for_retry(self, *_args: Any, **_kwargs: Any) -> bool:
-        """Follow a redirect at once: a Retry-After on it is no reason to hold the caller up."""
-        return False
+    def sleep_for_retry(self, response: BaseHTTPResponse) -> bool:
+        """Wait as long as a redirect asks for, if there is so much time."""
+        headers = response.headers
+        seconds = retry_after(headers.get("Retry-After"), headers.get("Date"), time.time())
+        span = span_var.get()
+        if not seconds or (span is not None and not span.has_time_for(seconds)):
+            return False
+        clock_module.active.sleep(seconds)
+        return True
 
     @property
     def redirected(self) -> bool:

@@ -11,19 +11,17 @@ from urllib3.util.url import parse_url
 
 from tieline.engine import clock as clock_module
 from tieline.engine import simulation
-from tieline.engine.context import deadline_var, guard_var
+from tieline.engine.context import deadline_var, guard_var, mark_sent
 from tieline.engine.healthy import CLOSED
 from tieline.policy.deadline import earliest
 from tieline.rules.http import STATUSES
 from tieline.urllib3._body import watch
-from tieline.urllib3._ending import CLIENT
 from tieline.urllib3._once import Once, ours
 from tieline.urllib3._origin import Origin, origin_behind, origin_of
 from tieline.urllib3._probe import Probe, probed
 from tieline.urllib3._replay import PLAIN, positions
-from tieline.urllib3._run import Request, Run, mark_sent
-from tieline.urllib3._settings import settings
-from tieline.urllib3._span import UNSET, Span, Timing, span_var, timing
+from tieline.urllib3._settings import CLIENT, settings
+from tieline.urllib3._span import UNSET, Span, Timings, span_var
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,9 +33,17 @@ if TYPE_CHECKING:
     from urllib3.util.url import Url
 
     from tieline.policy.policy import Policy
+    from tieline.urllib3._run import Run
     from tieline.urllib3._settings import Settings
 
 _OURS = ours()
+
+
+def run_of(pool: HTTPConnectionPool, origin: Origin, asked: tuple[Any, ...], *options: Any) -> Run:
+    """What goes on when a call does not go smoothly; not loaded before one does not."""
+    from tieline.urllib3._run import Request, Run
+
+    return Run(pool, origin, Request(*asked), *options)
 
 
 def is_plain(once: Once, method: str, response: BaseHTTPResponse, *, redirect: bool) -> bool:
@@ -84,8 +90,7 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
 
     _tieline_settings: Settings
     _tieline_origin: Origin
-    _tieline_unset: Timing
-    _tieline_native: urllib3.Timeout | None = None
+    _tieline_timings: Timings
     _tieline_once: Once = _OURS
 
     def __init__(
@@ -147,15 +152,18 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
             target: Name of the target; None for the origin.
             policy: The settings; None for the client's defaults.
         """
-        self._tieline_settings = settings(client, target, policy)
-        self._tieline_origin = origin_of(self._tieline_settings, self)
-        self._tieline_native = None
+        given = self._tieline_settings = settings(client, target, policy)
+        self._tieline_origin = origin_of(given, self)
+        self._tieline_timings = Timings(given.policy, strict=given.given)
 
     def _new_conn(self) -> Any:
         connection: Any = super()._new_conn()
         if self._tieline_settings.enabled:
             # Of a subclass with a class of connections of its own.
-            connection.__class__ = probed(connection.__class__)
+            cls: Any = type(connection)
+            probing = probed(cls)
+            if probing is not cls:
+                connection.__class__ = probing
         return connection
 
     def _get_conn(self, timeout: float | None = None) -> Any:
@@ -169,20 +177,8 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
         if span is not None and isinstance(connection, Probe):
             connection._tieline_span = span
             if connection.sock is not None:
-                span.keep()
+                span.keep(connection._tieline_patience)
         return connection
-
-    def _tieline_limits(self, timeout: Any) -> Timing:
-        """The timeouts of a call."""
-        if type(timeout) is Span:  # urllib3 follows a redirect
-            return timeout.timing
-        given = self._tieline_settings
-        if timeout is not UNSET:
-            return timing(timeout, given.policy, strict=given.given)
-        if self._tieline_native is not self.timeout:
-            self._tieline_unset = timing(self.timeout, given.policy, strict=given.given)
-            self._tieline_native = self.timeout
-        return self._tieline_unset
 
     def _tieline_stand_in(self, retries: Any, *, redirect: bool) -> Once:
         """What goes down to urllib3 in the place of the retry settings."""
@@ -199,7 +195,7 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
             known = self._tieline_once = Once.of(retries, governs=True)
         return known
 
-    def urlopen(  # type: ignore[override]  # noqa: C901, PLR0912 - the healthy path: calls cost
+    def urlopen(  # type: ignore[override]  # noqa: C901, PLR0912, PLR0915 - calls cost
         self,
         method: str,
         url: str,
@@ -263,7 +259,10 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
         if not settings.enabled:
             return attempt(retries, timeout, body_pos)
         once = self._tieline_stand_in(retries, redirect=redirect)
-        limits = self._tieline_limits(timeout)
+        if type(timeout) is Span:  # urllib3 follows a redirect
+            limits = timeout.timing
+        else:
+            limits = self._tieline_timings.of(self.timeout if timeout is UNSET else timeout)
         origin = self._tieline_origin
         if origin.proxy is not None:
             origin = origin_behind(origin, url)
@@ -275,14 +274,16 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
         breaker = healthy.breaker
         # The generation first: if the breaker opens in between, our results are void.
         generation = breaker.generation
-        allowed = allowed_now(limits.allowed, started)
+        allowed = limits.allowed
+        if deadline_var.get() is not None:
+            allowed = allowed_now(allowed, started)
         if (
             breaker.state is not CLOSED
             or simulation.planned
             or (allowed is not None and allowed <= 0)
         ):
-            request = Request(method, url, headers, body, begins, redirect)
-            return Run(self, origin, request, attempt, once, limits, started).start()
+            asked = method, url, headers, body, begins, redirect
+            return run_of(self, origin, asked, attempt, once, limits, started).start()
         span = Span(limits, allowed, started)
         response: BaseHTTPResponse | None = None
         failed: Exception | None = None
@@ -307,8 +308,8 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
                 return response
         finally:
             span_var.reset(token)
-        request = Request(method, url, headers, body, begins, redirect)
-        run = Run(self, origin, request, attempt, once, limits, started)
+        asked = method, url, headers, body, begins, redirect
+        run = run_of(self, origin, asked, attempt, once, limits, started)
         try:
             if failed is not None:
                 return run.after_error(generation, failed, span)

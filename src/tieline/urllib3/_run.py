@@ -196,12 +196,14 @@ class Run:
         place = self._origin.proxy if span.on_the_way else None
         if place is not None:
             failure = http.at_proxy(failure)
+        counts = span.counted or self._simulated is not None
+        if counts and self._once.theirs is not None:
+            failure = http.as_theirs(failure)
         if failure.sent:
             self._mark_sent()
             if not is_replayable(self._request.body):
                 failure = http.unrepeatable(failure)
         self._cause = error
-        counts = span.counted or self._simulated is not None
         terms = self._count(error=error) if counts else NO_TERMS
         self._native_error = self._native_error or (None if counts else error)
         return state.step(call, partial(call.failed, failure, place=place, terms=terms))
@@ -287,10 +289,3 @@ class Run:
     def _mark_sent(self) -> None:
         if self._guard is not None:
             self._guard.mark_sent()
-
-
-def mark_sent() -> None:
-    """Tell the guarded function around that something was sent."""
-    guard = surrounding_guard()
-    if guard is not None:
-        guard.mark_sent()

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from tieline.policy.policy import Policy
 
 
+CLIENT = "urllib3"
+
+
 class Settings(NamedTuple):
     """The settings of one pool.
 
