@@ -8,15 +8,15 @@ import platform
 
 import click
 
-from benchmarks import engine
+from benchmarks import engine, http, postgres
 from benchmarks.measure import least_nanoseconds, least_nanoseconds_async
-from benchmarks.postgres import ratios
 
 
 @click.command()
 @click.option("--rounds", default=41, show_default=True, help="Chunks of each row of the engine.")
-@click.option("--pairs", default=400, show_default=True, help="Pairs of real calls in a round.")
-def main(rounds: int, pairs: int) -> None:
+@click.option("--pairs", default=400, show_default=True, help="Pairs of SQL calls in a round.")
+@click.option("--requests", default=2000, show_default=True, help="Pairs of HTTP requests in one.")
+def main(rounds: int, pairs: int, requests: int) -> None:
     """Measure tieline beside raw calls and other libraries."""
     logging.disable(logging.CRITICAL)
     click.echo(f"Python {platform.python_version()}, {platform.machine()}, {platform.system()}")
@@ -41,9 +41,13 @@ def main(rounds: int, pairs: int) -> None:
     click.echo("\n16 callers at half-open: how many reach the server")
     for name, count in engine.probes():
         click.echo(f"  {count:10}  {name}")
-    click.echo("\nreal calls, tieline.psycopg over psycopg, median ratio in each of 5 rounds")
-    for name, medians in ratios(5, pairs):
-        click.echo(f"  {' '.join(f'{ratio:.3f}' for ratio in medians)}  {name}")
+    for title, ratios in (
+        ("tieline.psycopg over psycopg", postgres.ratios(5, pairs)),
+        ("tieline.urllib3 and tieline.requests over the clients themselves", http.ratios(5, requests)),
+    ):
+        click.echo(f"\nreal calls, {title}, median ratio in each of 5 rounds")
+        for name, medians in ratios:
+            click.echo(f"  {' '.join(f'{ratio:.3f}' for ratio in medians)}  {name}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,16 @@ EXPECTED = {
         "Connection refused: connection refused by 127.0.0.1:1 (ECONNREFUSED)",
         "errno 111",
     ],
+    "session_with_retries.py": [
+        "a GET was asked 4 times",
+        "a POST was asked 1 time, and answered 503",
+        "refused: connection refused by 127.0.0.1:1",
+    ],
+    "pool.py": [
+        "a GET was sent 4 times",
+        "a POST was sent once, and may have been applied: True",
+        "aborted: 127.0.0.1:",
+    ],
     "own_handling.py": [
         "cannot tell now, ask again soon",
         "cannot tell now, ask again in 1 s",

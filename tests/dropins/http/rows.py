@@ -215,7 +215,7 @@ def tunnel_silent(connection: Any) -> None:
     connection.pause()
 
 
-SHORT = {"timeout": 0.15}
+SHORT = {"timeout": 0.1}
 
 # fmt: off
 _refused = dict(
@@ -293,7 +293,7 @@ ROWS: tuple[Row, ...] = (
         kind=Kind.PROTOCOL, **_body),
     Row("body-RST-chunked", serves(http.resets(HEAD_CHUNKED + CHUNK)), ours="Reset",
         kind=Kind.RESET, errno=errno.ECONNRESET, **_body),
-    Row("send-big-server-not-reading", serves(http.stalls(read=False), timeout=0.3),
+    Row("send-big-server-not-reading", serves(http.stalls(read=False), timeout=0.2),
         ours="ResponseTimeout", payload=BIG, **(_lost | dict(kind=Kind.TIMEOUT, phase=Phase.SEND))),
     Row("proxy-refused-http", proxied(None), **(_refused | _proxy)),
     Row("proxy-refused-https", proxied(None, scheme="https"), **(_refused | _proxy)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from tieline.testing.faults import Silence
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-SOON = 0.3
+SOON = 0.12
 LATE = 4.0
 """Seconds after which a test has failed, on a machine as busy as you like."""
 
@@ -135,13 +136,14 @@ def test_nothing_before_the_headers_outlasts_an_attempt(
 
 def test_a_body_has_no_total(client: Client) -> None:
     """A body may trickle for longer than a call may take: the limit counts up to the headers."""
-    policy = tieline.Policy(call_timeout=SOON, attempt_timeout=None, breaker=None, budget=None)
+    call = 0.4  # for the headers, on a busy machine
+    policy = tieline.Policy(call_timeout=call, attempt_timeout=None, breaker=None, budget=None)
 
     def slow(exchange: http.Exchange) -> bool:
         exchange.read()
         exchange.send(http.head(200, {"Content-Length": "10"}))
         for _ in range(10):
-            exchange.connection.pause(SOON / 5)
+            exchange.connection.pause(call / 5)
             exchange.send(b"x")
         return True
 
@@ -197,11 +199,26 @@ def test_no_time_at_all(client: Client) -> None:
     assert server.requests == []
 
 
+def in_two_parts() -> tuple[threading.Event, http.Reply]:
+    """The head of an answer, and a part of its body when the event is set."""
+    asked = threading.Event()
+
+    def reply(exchange: http.Exchange) -> None:
+        exchange.send(HEAD_100)
+        assert asked.wait(5)
+        exchange.send(b"x" * 10)
+        exchange.connection.pause()
+
+    return asked, reply
+
+
 def between_bytes(client: Client, **options: Any) -> float | None:
     """The timeout of the socket while a body is read."""
-    with Server(http.stalls(HEAD_100 + b"x" * 50)) as server, client.open() as sender:
+    asked, reply = in_two_parts()
+    with Server(reply) as server, client.open() as sender:
         answer = sender.send("GET", server.url, stream=True, **options)
         response = answer.raw.raw if client.is_requests else answer.raw
+        asked.set()
         assert response.read(10) == b"x" * 10
         found: float | None = response.connection.sock.gettimeout()
         response.close()
@@ -227,11 +244,10 @@ def test_timeouts_of_the_constructor(ca: str) -> None:
     from tieline import urllib3
 
     for timeout, expected in ((None, None), (7, 7.0), (urllib3.Timeout(connect=1, read=9), 9.0)):
-        with (
-            Server(http.stalls(HEAD_100 + b"x" * 50)) as server,
-            urllib3.PoolManager(timeout=timeout) as manager,
-        ):
+        asked, reply = in_two_parts()
+        with Server(reply) as server, urllib3.PoolManager(timeout=timeout) as manager:
             response = manager.request("GET", server.url, preload_content=False)
+            asked.set()
             assert response.read(10) == b"x" * 10
             assert response.connection.sock.gettimeout() == expected
             response.close()
@@ -250,13 +266,13 @@ def test_a_read_timeout_counts_between_bytes(client: Client) -> None:
     def slow(exchange: http.Exchange) -> bool:
         exchange.read()
         for piece in (b"HTTP/1.1 200 OK\r\n", b"A: b\r\n", b"Content-Length: 2\r\n", b"\r\nok"):
-            exchange.connection.pause(0.2)
+            exchange.connection.pause(0.1)
             exchange.send(piece)
         return True
 
     for one in (client.alone, client):
         with Server(slow) as server, one.open() as sender:
-            assert sender.get(server.url, timeout=0.6).body == b"ok"
+            assert sender.get(server.url, timeout=0.35).body == b"ok"
 
 
 def test_a_total_timeout_keeps_its_meaning() -> None:

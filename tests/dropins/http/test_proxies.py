@@ -75,7 +75,7 @@ def test_a_refused_proxy_is_the_proxy(
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize(
-    "fault", [tunnel_refused, tunnel_silent, Fin(after=40)], ids=["503", "silence", "FIN"]
+    "fault", [tunnel_refused, tunnel_silent, Fin(after=20)], ids=["503", "silence", "FIN"]
 )
 def test_a_tunnel_that_is_not_granted(
     client: Client, fault: Any, method: str, clock: ManualClock
@@ -89,7 +89,7 @@ def test_a_tunnel_that_is_not_granted(
                 one.open(proxy=url, **options) as sender,
                 pytest.raises(Exception) as caught,  # noqa: PT011 - compared below
             ):
-                sender.send(method, "https://origin.test/x", timeout=0.15)
+                sender.send(method, "https://origin.test/x", timeout=0.1 if fault is tunnel_silent else 10)
         errors.append(caught.value)
     natively, error = errors
     assert isinstance(error, type(natively))

@@ -15,9 +15,11 @@ from tests.dropins.http import server as http
 from tests.dropins.http.certificates import context
 from tests.dropins.http.server import Server
 from tieline import urllib3 as ours
+from tieline.testing import ManualClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.parametrize("module", [native, ours], ids=["native", "ours"])
 
@@ -337,3 +339,99 @@ def test_header_parsing(module: Any) -> None:
         headers = manager.request("GET", server.url).headers
         assert headers.getlist("set-cookie") == ["a=1", "b=2"]
         assert headers["x"].split() == ["y", "z"]
+
+
+def test_an_exhausted_pool(module: Any) -> None:
+    """EmptyPoolError is raised as it is, and is no MaxRetryError, whatever the retries."""
+    stalled = http.stalls(http.head(200, {"Content-Length": "9"}))
+    for retries in (None, 3, False):
+        with (
+            Server(stalled) as server,
+            module.HTTPConnectionPool(server.host, server.port, maxsize=1, block=True) as pool,
+        ):
+            held = pool.request("GET", "/x", preload_content=False)
+            with pytest.raises(native.exceptions.EmptyPoolError) as caught:
+                pool.request("POST", "/x", pool_timeout=0.05, retries=retries)
+            assert not isinstance(caught.value, native.exceptions.MaxRetryError)
+            assert caught.value.pool is pool
+            held.close()
+        assert len(server.requests) == 1
+
+
+def test_retry_after_of_a_redirect(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool follows a redirect that asks for patience after it; a pool manager at once."""
+    slept: list[float] = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    later = http.answer(303, b"", {"Location": "/y", "Retry-After": "2"})
+    with (
+        Server(later) as server,
+        module.HTTPConnectionPool(server.host, server.port) as pool,
+        ManualClock() as clock,
+    ):
+        assert pool.request("GET", "/x").status == 200
+    assert sum(slept + clock.sleeps) >= 2
+
+
+def test_pool_keys_are_handed_on_by_keyword(module: Any, server: Server) -> None:
+    """connection_from_pool_key may be overridden with urllib3's own signature."""
+    seen = []
+
+    class Manager(module.PoolManager):
+        def connection_from_pool_key(self, pool_key: Any, *, request_context: Any) -> Any:
+            seen.append(request_context["port"])
+            return super().connection_from_pool_key(pool_key, request_context=request_context)
+
+    with Manager() as manager:
+        assert manager.request("GET", server.url).data == b"ok"
+    assert seen == [server.port]
+
+
+def test_the_reason_of_a_tls_failure_is_told(module: Any, ca: str, tmp_path: Path) -> None:
+    """What OpenSSL or urllib3 say of it is part of the message."""
+    import trustme
+
+    with (
+        Server(tls=context("expired")) as server,
+        module.PoolManager(ca_certs=ca, retries=False) as manager,
+        pytest.raises(native.exceptions.SSLError, match="certificate has expired"),
+    ):
+        manager.request("GET", server.url)
+    key = tmp_path / "key.pem"
+    certificate = trustme.CA().issue_cert("client.test")
+    certificate.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
+    from cryptography.hazmat.primitives import serialization
+
+    plain = serialization.load_pem_private_key(certificate.private_key_pem.bytes(), None)
+    key.write_bytes(
+        plain.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.BestAvailableEncryption(b"unknown"),
+        )
+    )
+    with (
+        Server(tls=context()) as server,
+        module.PoolManager(
+            ca_certs=ca, cert_file=str(tmp_path / "cert.pem"), key_file=str(key), retries=False
+        ) as manager,
+        pytest.raises(native.exceptions.SSLError, match="password is required"),
+    ):
+        manager.request("GET", server.url)
+
+
+def test_pyopenssl(module: Any, ca: str) -> None:
+    """TLS by pyOpenSSL, which applications inject into urllib3, whose sockets are no sockets."""
+    from urllib3.contrib import pyopenssl
+
+    pyopenssl.inject_into_urllib3()
+    try:
+        with (
+            Server(tls=context(), otherwise=http.answer(200, b"x" * 100_000)) as server,
+            module.PoolManager(ca_certs=ca) as manager,
+        ):
+            for _ in range(2):
+                response = manager.request("POST", server.url, body=b"y" * 100_000)
+                assert len(response.data) == 100_000
+    finally:
+        pyopenssl.extract_from_urllib3()
+    assert [len(request.body) for request in server.requests] == [100_000] * 2
