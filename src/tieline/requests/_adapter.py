@@ -173,7 +173,11 @@ class HTTPAdapter(native.HTTPAdapter):
             final = translated(error, request)
             if final is error:
                 raise
-        raise final
+        try:
+            raise final
+        finally:
+            # It knows this frame; not knowing it back saves a garbage collection.
+            del final
 
     def build_response(
         self, req: requests.PreparedRequest, resp: BaseHTTPResponse
