@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 import pytest
@@ -35,3 +36,15 @@ def raised(act: Any, *args: Any, **kwargs: Any) -> BaseException:
     with pytest.raises(Exception) as caught:
         act(*args, **kwargs)
     return caught.value
+
+
+def check_number(error: Any, number: int | None) -> None:
+    """Its failure has the code, and it has the number, unless that would be misunderstood.
+
+    An error of requests is an OSError. With ECONNRESET in its errno a WSGI server would take it
+    for one about the server's own client.
+    """
+    if number is not None:
+        assert error.failure.code == errno.errorcode[number]
+    misleading = isinstance(error, OSError) and number == errno.ECONNRESET
+    assert error.errno == (None if misleading else number)
