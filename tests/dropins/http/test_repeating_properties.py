@@ -38,6 +38,11 @@ def half(ending: str) -> http.Reply:
     return reply
 
 
+def onward(exchange: Exchange) -> bool | None:
+    """The same is to be sent to another path, and to yet another one from there."""
+    return http.redirect(307, f"{exchange.request.path}/on")(exchange)
+
+
 def generator() -> Iterator[bytes]:
     """Two pieces, once."""
     yield CONTENT[:50]
@@ -71,7 +76,7 @@ REPLIES: dict[str, http.Reply] = {
     "503, again at once": http.answer(503, b"", {"Retry-After": "0"}),
     "503, again in a second": http.answer(503, b"", {"Retry-After": "1"}),
     "503, again in bananas": http.answer(503, b"", {"Retry-After": "banana"}),
-    "redirect": http.redirect(307, "/there"),
+    "redirect": onward,
 }
 FAULTS = {"accept, FIN": Fin(), "accept, RST": Reset(), "banner": Garbage(b"SSH-2.0\r\n")}
 RETRIES: dict[str, Any] = {
