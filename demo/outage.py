@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from integration.postgres import PostgresService
+    from integration.services.postgres import PostgresService
 
 _FRAME = 0.1
 """Seconds between two looks at what is going on."""

