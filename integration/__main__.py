@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +14,7 @@ from integration.provision import engine as engine_process
 from integration.provision import images
 from integration.provision.missing import Missing
 from integration.services import engine
+from integration.services.afterwards import afterwards
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,33 +43,26 @@ def up() -> None:
 @main.command()
 def down() -> None:
     """Remove what tests may have left, and end the engine that `up` has started."""
-    with _explained():
-        _down()
+    if engine.unreachable() is None:
+        engine.sweep()
+    if engine_process.stop():
+        say("the engine that was started is stopped")
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(command: tuple[str, ...]) -> None:
-    """Run COMMAND with an engine and the images, and end the engine if it was started for it."""
-    # So that a terminated run takes back what it has started, as an interrupted one does.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    started = False
-    with _explained():
-        try:
-            started = engine_process.provide(say)
-            images.provide(say)
-            code = subprocess.run(command, check=False).returncode
-        finally:
-            if started:
-                _down()
+    """Run COMMAND with an engine and the images; an engine that is started ends with it."""
+    with _explained(), ExitStack() as resources:
+        if engine_process.provide(say):
+            resources.enter_context(afterwards("integration", "down"))
+        images.provide(say)
+        process = resources.enter_context(subprocess.Popen(command))
+        # The end of the command is the end of this one: an interrupt in the terminal reaches both.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        code = process.wait()
     sys.exit(code)
-
-
-def _down() -> None:
-    if engine.unreachable() is None:
-        engine.sweep()
-    if engine_process.stop():
-        say("the engine that was started is stopped")
 
 
 @contextmanager

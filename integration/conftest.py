@@ -43,6 +43,7 @@ FIXTURES = {
     "http_service": HTTP,
     "websocket_service": WEBSOCKET,
     "service": (*POSTGRES, *CONSUL, *HTTP, *WEBSOCKET),
+    "container": HTTP[1:],
 }
 
 

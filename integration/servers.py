@@ -8,13 +8,12 @@ import sys
 import tarfile
 import tempfile
 from collections import Counter
-from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from integration.services import engine, images
 from integration.services.app import HTTP, WEBSOCKET, App
@@ -26,6 +25,9 @@ from integration.services.engine import EngineSession
 from integration.services.images import CONSUL, POSTGRES, PYTHON
 from integration.services.postgres_container import ContainerPostgres
 from integration.services.postgres_local import LocalPostgres
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Where images keep the program.
 _CONSUL_PATHS = ("/usr/local/bin/consul", "/bin/consul", "/usr/bin/consul")

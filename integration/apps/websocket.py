@@ -11,10 +11,9 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from apps.ledger import Ledger
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
-
-from apps.ledger import Ledger
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import Request, Response, ServerConnection

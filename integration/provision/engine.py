@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -81,6 +82,7 @@ def stop() -> bool:
         if time.monotonic() > deadline:
             raise TimeoutError(f"the engine (process {pid}) did not stop in {_TIMEOUT} s")
         time.sleep(0.05)
+    shutil.rmtree(_STATE)
     return True
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import platform
 import sys
-from pathlib import Path
 
 from integration.services.app import SOURCE, App, AppService
 from integration.services.process import ProcessService
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class LocalApp(AppService, ProcessService):

@@ -34,7 +34,7 @@ class ContainerConsul(ConsulService, ContainerService):
             name: Its name for the other containers, and as a node.
             settings: More of Consul's, or others.
         """
-        settings = configuration("/tmp/consul", node_name=name, **settings)
+        settings = configuration("/consul/data", node_name=name, **settings)
         super().__init__(
             session,
             image,
@@ -85,24 +85,11 @@ class ConsulCluster:
         return f"Consul {self.servers[0].version}, cluster of three containers"
 
     @property
-    def leader(self) -> ContainerConsul:
-        """The server that leads.
-
-        Raises:
-            LookupError: None does, as far as those that run can tell.
-        """
+    def leader(self) -> ContainerConsul | None:
+        """The server that leads, as far as those that run can tell; None if none does."""
         addresses = {server.inner_address: server for server in self.servers if server.running}
-        for server in addresses.values():
-            address, _, _ = server.leader.rpartition(":")
-            if address in addresses:
-                return addresses[address]
-        raise LookupError("the cluster has no leader")
-
-    @property
-    def followers(self) -> list[ContainerConsul]:
-        """The servers that run and do not lead."""
-        leader = self.leader
-        return [server for server in self.servers if server.running and server is not leader]
+        told = (server.leader.rpartition(":")[0] for server in addresses.values())
+        return next((addresses[address] for address in told if address in addresses), None)
 
     def restore(self) -> None:
         """Bring it back, whatever was done to it: all three run, and agree on a leader."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import fcntl
+import ipaddress
 import os
-import subprocess
-import sys
+import secrets
+import socket
 import tempfile
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from integration.services.afterwards import afterwards
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,11 +60,21 @@ def unreachable() -> str | None:
         return f"the Python package {error.name} is not installed"
     del testcontainers
     try:
+        _knock()
         with closing(connect(_PING_TIMEOUT)) as client:
             client.ping()
     except (docker.errors.DockerException, OSError, ValueError):
         return f"no Docker engine answers at {address()}"
     return None
+
+
+def _knock() -> None:
+    """Find out whether anybody listens; docker's client would leave its socket open if not."""
+    scheme, _, path = address().partition("://")
+    if scheme == "unix":
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(_PING_TIMEOUT)
+            client.connect(path)
 
 
 @cache
@@ -79,7 +93,6 @@ class EngineSession:
     def __init__(self) -> None:
         """Sweep up after others, and make a network."""
         from testcontainers.core.config import testcontainers_config
-        from testcontainers.core.network import Network
 
         # Its reaper is one more image to be had; the sweep is ours.
         testcontainers_config.ryuk_disabled = True
@@ -90,18 +103,11 @@ class EngineSession:
                 tempfile.NamedTemporaryFile(prefix="tieline-session-", delete=False)
             )
             fcntl.flock(self._lock, fcntl.LOCK_EX)
-            self._sweeper = subprocess.Popen(
-                ["sh", "-c", 'read -r _; exec "$@"', "sh", sys.executable, "-m", __name__],
-                cwd=Path(__file__).parent.parent.parent,
-                stdin=subprocess.PIPE,
-                # Out of reach of a Ctrl-C in the terminal.
-                start_new_session=True,
-            )
-            resources.callback(self._sweeper.communicate, b"\n")
+            # In this order: the lock is free when the sweep begins.
+            resources.enter_context(afterwards(__name__))
             resources.callback(self._lock.close)
-            self._network = Network(
-                docker_network_kw={"labels": self.labels, "options": _NETWORK_OPTIONS}
-            ).create()
+            self._client = resources.enter_context(closing(connect()))
+            self._network, self._addresses = self._make_network()
             self._resources = resources.pop_all()
 
     @property
@@ -117,13 +123,44 @@ class EngineSession:
             name: Its name for the other containers.
             options: More of docker's own options.
         """
+        from docker.types import EndpointConfig
         from testcontainers.core.container import DockerContainer
 
-        return (
-            DockerContainer(image, network=self._network, network_aliases=[name])
-            .with_name(f"{name}-{self._network.name[:8]}")
-            .with_kwargs(labels=self.labels, hostname=name, **options)
+        endpoint = EndpointConfig(
+            self._client.api.api_version, aliases=[name], ipv4_address=next(self._addresses)
         )
+        return (
+            DockerContainer(image)
+            .with_name(f"{self._network}-{name}")
+            .with_kwargs(
+                labels=self.labels,
+                hostname=name,
+                network=self._network,
+                networking_config={self._network: endpoint},
+                **options,
+            )
+        )
+
+    def _make_network(self) -> tuple[str, Iterator[str]]:
+        """Its name, and the addresses that containers get for good.
+
+        Without one of its own a container may come back with another address, which the members
+        of a cluster would not know it by. Only of a range that was asked for may one be chosen,
+        so a range is asked for that the engine gave before.
+        """
+        from docker.types import IPAMConfig, IPAMPool
+
+        name = f"tieline-{secrets.token_hex(4)}"
+        options = {"labels": self.labels, "options": _NETWORK_OPTIONS}
+        first = self._client.networks.create(name, **options)
+        first.reload()
+        subnet = first.attrs["IPAM"]["Config"][0]["Subnet"]
+        first.remove()
+        self._client.networks.create(
+            name, ipam=IPAMConfig(pool_configs=[IPAMPool(subnet=subnet)]), **options
+        )
+        # The first one is the engine's.
+        return name, (str(host) for host in islice(ipaddress.ip_network(subnet).hosts(), 1, None))
 
     def close(self) -> None:
         """Remove all containers and the network. Closing again does nothing."""
@@ -143,16 +180,18 @@ def sweep() -> None:
     import docker
 
     with closing(connect()) as client:
-        containers = client.containers.list(all=True, filters={"label": LABEL})
+        containers = client.containers.list(all=True, ignore_removed=True, filters={"label": LABEL})
         networks = client.networks.list(filters={"label": LABEL})
         ended = set(_ended({thing.labels[LABEL] for thing in containers} | _names(networks)))
         for container in containers:
             if container.labels[LABEL] in ended:
-                container.remove(force=True, v=True)
+                # Somebody else may be sweeping too.
+                with suppress(docker.errors.NotFound):
+                    container.remove(force=True, v=True)
         for network in networks:
             if _names([network]) <= ended:
-                network.remove()
-    del docker
+                with suppress(docker.errors.NotFound):
+                    network.remove()
     for path in ended:
         Path(path).unlink(missing_ok=True)
 
