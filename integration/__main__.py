@@ -54,7 +54,8 @@ def down() -> None:
 def run(command: tuple[str, ...]) -> None:
     """Run COMMAND with an engine and the images; an engine that is started ends with it."""
     with _explained(), ExitStack() as resources:
-        if engine_process.provide(say):
+        if started := engine_process.provide(say):
+            resources.callback(started.wait)
             resources.enter_context(afterwards("integration", "down"))
         images.provide(say)
         process = resources.enter_context(subprocess.Popen(command))

@@ -92,8 +92,7 @@ def pytest_terminal_summary(
         terminalreporter.line(f"real: {description}; tests: {tests}")
     for reason, tests in not_run.items():
         terminalreporter.line(f"not run: {len(tests)} tests, as {reason}:")
-        names = dict.fromkeys(test.partition("[")[0] for test in tests)
-        for name in names:
+        for name in sorted({test.partition("[")[0] for test in tests}):
             terminalreporter.line(f"  {name}")
     if not_run:
         terminalreporter.line("`make integration` gives this machine what it may")

@@ -12,7 +12,6 @@ import signal
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 from typing import TYPE_CHECKING
 
 from apps.ledger import Ledger

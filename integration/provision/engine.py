@@ -29,7 +29,7 @@ _OPTIONS = ("--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-mas
 _PACKAGES = {"dockerd": "docker.io", "nft": "nftables", "ip": "iproute2"}
 
 
-def provide(say: Callable[[str], None]) -> bool:
+def provide(say: Callable[[str], None]) -> subprocess.Popen[bytes] | None:
     """See to it that an engine answers.
 
     Its images are where the engine keeps them on this machine, and outlive it.
@@ -38,7 +38,7 @@ def provide(say: Callable[[str], None]) -> bool:
         say: Is told what is going on.
 
     Returns:
-        Whether it was started here.
+        The process, if it was started here.
 
     Raises:
         Missing: There is none, and we cannot start one.
@@ -46,22 +46,19 @@ def provide(say: Callable[[str], None]) -> bool:
     reason = engine.unreachable()
     if reason is None:
         say(f"the engine at {engine.address()} answers")
-        return False
+        return None
     if "DOCKER_HOST" in os.environ:
         raise Missing(f"{reason}, which DOCKER_HOST names: start it there, or unset DOCKER_HOST")
-    if which("dockerd") is None or os.geteuid() != 0:
-        say(reason)
     if os.geteuid() != 0:
         raise Missing(f"{reason}, and only root may start one: start it, or call this as root")
-    if which("apt-get") is None and which("dockerd") is None:
+    if which("dockerd") is None and which("apt-get") is None:
         raise Missing(f"{reason}: install Docker and start it")
+    say(f"{reason}; starting one, after what it takes is installed")
     install(_PACKAGES, "to run servers in containers")
     if engine.unreachable() is None:
-        say("the engine was started as it was installed")
-        return False
-    say("starting an engine")
-    _start()
-    return True
+        # Installing it may have been enough.
+        return None
+    return _start()
 
 
 def stop() -> bool:
@@ -86,7 +83,7 @@ def stop() -> bool:
     return True
 
 
-def _start() -> None:
+def _start() -> subprocess.Popen[bytes]:
     dockerd = which("dockerd")
     assert dockerd
     _STATE.mkdir(mode=0o700, exist_ok=True)
@@ -108,6 +105,7 @@ def _start() -> None:
             tail = "\n".join(_LOG.read_text(errors="replace").splitlines()[-10:])
             raise Missing(f"the engine did not start:\n{tail}")
         time.sleep(0.1)
+    return process
 
 
 def _ours() -> int | None:

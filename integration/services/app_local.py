@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import platform
 import sys
+from typing import TYPE_CHECKING
 
 from integration.services.app import SOURCE, App, AppService
 from integration.services.process import ProcessService
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
