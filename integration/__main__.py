@@ -13,6 +13,7 @@ import click
 from integration.provision import engine as engine_process
 from integration.provision import images
 from integration.provision.missing import Missing
+from integration.provision.packages import install
 from integration.services import engine
 from integration.services.afterwards import afterwards
 
@@ -34,6 +35,7 @@ def main() -> None:
 def up() -> None:
     """Start an engine, unless one answers, and get the images; it goes on until `down`."""
     with _explained():
+        _provide_tools()
         started = engine_process.provide(say)
         images.provide(say)
         if started:
@@ -43,9 +45,9 @@ def up() -> None:
 @main.command()
 def down() -> None:
     """Remove what tests may have left, and end the engine that `up` has started."""
-    if engine.unreachable() is None:
-        engine.sweep()
-    if engine_process.stop():
+    if engine.unreachable() is None and engine.sweep():
+        say("tests use the engine: it goes on until `make integration ARGS=down` after them")
+    elif engine_process.stop():
         say("the engine that was started is stopped")
 
 
@@ -54,6 +56,7 @@ def down() -> None:
 def run(command: tuple[str, ...]) -> None:
     """Run COMMAND with an engine and the images; an engine that is started ends with it."""
     with _explained(), ExitStack() as resources:
+        _provide_tools()
         if started := engine_process.provide(say):
             resources.callback(started.wait)
             resources.enter_context(afterwards("integration", "down"))
@@ -64,6 +67,14 @@ def run(command: tuple[str, ...]) -> None:
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         code = process.wait()
     sys.exit(code)
+
+
+def _provide_tools() -> None:
+    """What cuts a network; tests that do are the only ones that miss it."""
+    try:
+        install({"nft": "nftables"}, "to cut networks")
+    except Missing as error:
+        say(str(error))
 
 
 @contextmanager

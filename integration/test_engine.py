@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from integration.servers import image_of
 from integration.services import engine
 from integration.services.app import HTTP
 from integration.services.app_container import ContainerApp
 from integration.services.engine import LABEL, EngineSession
+from integration.services.images import CONSUL
 
 if TYPE_CHECKING:
     from integration.servers import Servers
@@ -76,7 +78,7 @@ def test_a_session_leaves_nothing(container: AppService, servers: Servers) -> No
             service.pause()
             assert owned(label) == (1, 1)
             # As the end of another session does.
-            engine.sweep()
+            assert engine.sweep()
             assert owned(label) == (1, 1)
     assert owned(label) == (0, 0)
     assert not Path(label).exists()
@@ -133,6 +135,61 @@ def test_what_needs_no_server_is_not_held_up() -> None:
         TIELINE_REQUIRE_INTEGRATION="1",
     )
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.usefixtures("container")
+def test_an_engine_in_use_is_not_ended() -> None:
+    """While tests use the engine, `down` leaves it and them alone."""
+    done = subprocess.run(
+        [sys.executable, "-m", "integration", "down"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "tests use the engine" in done.stdout
+    assert engine.unreachable() is None
+
+
+def test_another_image(container: AppService) -> None:
+    """A variable names the image that a server is made from, and the end of the run shows it."""
+    image, _, tag = "tieline-another:1".partition(":")
+    with closing(engine.connect()) as client:
+        client.images.get(image_of(CONSUL)).tag(image, tag)
+        try:
+            done = pytest_run(
+                "integration/test_consul.py::test_it_is_frozen[consul-container]",
+                TIELINE_CONSUL_IMAGE=f"{image}:{tag}",
+            )
+        finally:
+            client.images.remove(f"{image}:{tag}")
+    assert done.returncode == 0, done.stdout
+    assert f"container of {image}:{tag}; tests: 1" in done.stdout
+    assert container.running
+
+
+@pytest.mark.usefixtures("container")
+def test_an_image_that_is_not_there() -> None:
+    """A variable that names nothing is named itself, with what it says."""
+    variable = {"TIELINE_POSTGRES_IMAGE": "127.0.0.1:1/nothing:1"}
+    done = pytest_run(
+        "integration/test_postgres_service.py::test_log",
+        TIELINE_REQUIRE_INTEGRATION="1",
+        **variable,
+    )
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "no image of PostgreSQL (127.0.0.1:1/nothing:1)" in done.stdout
+    done = subprocess.run(
+        [sys.executable, "-m", "integration", "up"],
+        cwd=ROOT,
+        env=os.environ | variable,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    (said,) = done.stderr.splitlines()
+    assert "TIELINE_POSTGRES_IMAGE names 127.0.0.1:1/nothing:1" in said
 
 
 @pytest.mark.parametrize("command", ["up", "run"])

@@ -25,9 +25,6 @@ _TIMEOUT = 30.0
 # Ports on loopback are published by the engine's proxy, which needs none of these.
 _OPTIONS = ("--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false")
 
-# What the tests need beside it.
-_PACKAGES = {"dockerd": "docker.io", "nft": "nftables", "ip": "iproute2"}
-
 
 def provide(say: Callable[[str], None]) -> subprocess.Popen[bytes] | None:
     """See to it that an engine answers.
@@ -54,7 +51,7 @@ def provide(say: Callable[[str], None]) -> subprocess.Popen[bytes] | None:
     if which("dockerd") is None and which("apt-get") is None:
         raise Missing(f"{reason}: install Docker and start it")
     say(f"{reason}; starting one, after what it takes is installed")
-    install(_PACKAGES, "to run servers in containers")
+    install({"dockerd": "docker.io"}, "to run servers in containers")
     if engine.unreachable() is None:
         # Installing it may have been enough.
         return None

@@ -175,14 +175,19 @@ class EngineSession:
         self.close()
 
 
-def sweep() -> None:
-    """Remove containers and networks of sessions that have ended."""
+def sweep() -> bool:
+    """Remove containers and networks of sessions that have ended.
+
+    Returns:
+        Whether there are sessions that have not.
+    """
     import docker
 
     with closing(connect()) as client:
         containers = client.containers.list(all=True, ignore_removed=True, filters={"label": LABEL})
         networks = client.networks.list(filters={"label": LABEL})
-        ended = set(_ended({thing.labels[LABEL] for thing in containers} | _names(networks)))
+        sessions = {thing.labels[LABEL] for thing in containers} | _names(networks)
+        ended = set(_ended(sessions))
         for container in containers:
             if container.labels[LABEL] in ended:
                 # Somebody else may be sweeping too.
@@ -194,6 +199,7 @@ def sweep() -> None:
                     network.remove()
     for path in ended:
         Path(path).unlink(missing_ok=True)
+    return ended != sessions
 
 
 def _names(networks: list[Any]) -> set[str]:
