@@ -48,6 +48,7 @@ class ContainerService(Service):
             environment = options.pop("environment", {})
             command = options.pop("command", None)
             self._container = session.container(image, name, **options).with_envs(**environment)
+            resources.callback(self._container.stop)
             if command is not None:
                 self._container.with_command(command)
             self._container.ports[f"{port}/tcp"] = (self.host, self.port)
@@ -135,10 +136,10 @@ class ContainerService(Service):
 
     def _listening(self) -> bool:
         with socket.socket() as client:
+            # Without an answer, the network is cut, and nobody can tell.
+            client.settimeout(1)
             return client.connect_ex(self.address) == 0
 
     def _remove(self) -> None:
-        if self._created:
-            self._container.stop()
-            self._created = False
+        self._created = False
         self._resources.close()

@@ -104,6 +104,7 @@ class ProcessService(Service):
     def _ready(self) -> bool:
         """Whether it listens."""
         with socket.socket() as client:
+            client.settimeout(1)
             return client.connect_ex(self.address) == 0
 
     def _demand(self) -> subprocess.Popen[bytes]:
