@@ -101,7 +101,9 @@ def test_kill_refuses_at_once(database: PostgresService) -> None:
         database.kill()
         assert [refusal(database) for _ in range(500)] == [errno.ECONNREFUSED] * 500
         # In a container a session may live long enough to miss its postmaster, and say so.
-        with pytest.raises(psycopg.OperationalError, match="closed the connection|postmaster exit"):
+        with pytest.raises(
+            psycopg.OperationalError, match=r"closed the connection|postmaster exit"
+        ):
             session.execute("SELECT 1")
     assert not database.running
 
