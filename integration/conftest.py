@@ -88,8 +88,8 @@ def pytest_terminal_summary(
     if not used and not not_run:
         return
     terminalreporter.section("servers")
-    for description, tests in sorted(used.items()):
-        terminalreporter.line(f"real: {description}; tests: {tests}")
+    for description, times in sorted(used.items()):
+        terminalreporter.line(f"real: {description}; tests: {times}")
     for reason, tests in not_run.items():
         terminalreporter.line(f"not run: {len(tests)} tests, as {reason}:")
         for name in sorted({test.partition("[")[0] for test in tests}):

@@ -116,6 +116,13 @@ def test_without_an_engine() -> None:
     )
 
 
+def test_an_engine_elsewhere() -> None:
+    """An engine of another machine would publish its ports there: it is not asked at all."""
+    done = pytest_run(ONE_TEST, DOCKER_HOST="tcp://engine.invalid:2375")
+    assert "1 passed, 1 skipped" in done.stdout
+    assert "the Docker engine at engine.invalid publishes its ports there" in done.stdout
+
+
 def test_without_an_engine_where_it_is_required() -> None:
     """Nothing runs, and one sentence says why."""
     done = pytest_run("integration", DOCKER_HOST=NOWHERE, TIELINE_REQUIRE_INTEGRATION="1")

@@ -45,7 +45,7 @@ def provide(say: Callable[[str], None]) -> subprocess.Popen[bytes] | None:
         say(f"the engine at {engine.address()} answers")
         return None
     if "DOCKER_HOST" in os.environ:
-        raise Missing(f"{reason}, which DOCKER_HOST names: start it there, or unset DOCKER_HOST")
+        raise Missing(f"{reason}, and DOCKER_HOST names it: start it, or unset DOCKER_HOST")
     if os.geteuid() != 0:
         raise Missing(f"{reason}, and only root may start one: start it, or call this as root")
     if which("dockerd") is None and which("apt-get") is None:

@@ -13,12 +13,14 @@ from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from integration.services.afterwards import afterwards
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
+    from urllib.parse import SplitResult
 
     import docker
     from testcontainers.core.container import DockerContainer
@@ -59,8 +61,11 @@ def unreachable() -> str | None:
     except ImportError as error:
         return f"the Python package {error.name} is not installed"
     del testcontainers
+    url = urlsplit(address())
+    if url.hostname not in {None, "localhost", "127.0.0.1"}:
+        return f"the Docker engine at {url.hostname} publishes its ports there, not on this machine"
     try:
-        _knock()
+        _knock(url)
         with closing(connect(_PING_TIMEOUT)) as client:
             client.ping()
     except (docker.errors.DockerException, OSError, ValueError):
@@ -68,13 +73,12 @@ def unreachable() -> str | None:
     return None
 
 
-def _knock() -> None:
+def _knock(url: SplitResult) -> None:
     """Find out whether anybody listens; docker's client would leave its socket open if not."""
-    scheme, _, path = address().partition("://")
-    if scheme == "unix":
+    if url.scheme == "unix":
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(_PING_TIMEOUT)
-            client.connect(path)
+            client.connect(url.path)
 
 
 @cache
