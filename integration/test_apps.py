@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -64,13 +65,37 @@ def test_the_ledger_survives(http_service: AppService, end: str) -> None:
     assert len(since(http_service, before, "listening")) == 1
 
 
+@pytest.mark.cut
+@pytest.mark.parametrize("asked", ["before", "after"])
+def test_a_cut_is_one_in_both_directions(http_service: AppService, asked: str) -> None:
+    """A request does not arrive, nor does the answer to one that did; both do once it is mended."""
+    before = len(http_service.ledger())
+    with socket.create_connection(http_service.address, timeout=0.8) as client:
+        if asked == "after":
+            http_service.cut()
+        client.sendall(b"GET /wait/0.4 HTTP/1.1\r\nHost: here\r\n\r\n")
+        if asked == "before":
+            while not since(http_service, before, "request"):
+                time.sleep(0.01)
+            http_service.cut()
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+        assert len(since(http_service, before, "request")) == (asked == "before")
+        http_service.mend()
+        client.settimeout(10)
+        assert client.recv(1) == b"H"
+    assert len(since(http_service, before, "request")) == 1
+
+
 def test_websocket_echoes_and_notes(websocket_service: AppService) -> None:
     """A message comes back; handshake, message and end are in the ledger, in this order."""
     before = len(websocket_service.ledger())
     with connect(f"{websocket_service.url}/room") as connection:
         connection.send("hello")
         assert connection.recv(timeout=5) == "hello"
-    lines = websocket_service.ledger()[before:]
+    deadline = time.monotonic() + 5
+    while len(lines := websocket_service.ledger()[before:]) < 3:
+        assert time.monotonic() < deadline, lines
     assert [line["event"] for line in lines] == ["handshake", "message", "closed"]
     assert (lines[0]["path"], lines[1]["data"], lines[2]["code"]) == ("/room", "hello", 1000)
 

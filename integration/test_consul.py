@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 HEALTH = "/v1/health/service/orders"
-AT_ONCE = 2.0
+AT_ONCE = 3.0
 # How long a server holds a question back, in the hope that a leader is elected; half a second less.
 HELD = 6.5
 
@@ -210,7 +210,7 @@ def test_no_leader_is_left(cluster: ConsulCluster) -> None:
         refused = last.ask("/v1/health/service/consul")
     assert (refused.status, refused.text) == (500, "No cluster leader")
     # It has an index, which is worth nothing.
-    assert int(refused.headers["x-consul-index"]) < int(index)
+    assert int(refused.headers.get("x-consul-index", 0)) < int(index)
     assert "No cluster leader" in last.log()
     assert cluster.leader is None
     cluster.restore()
