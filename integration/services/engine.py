@@ -8,7 +8,7 @@ import os
 import secrets
 import socket
 import tempfile
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -29,6 +29,7 @@ DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 # On everything of ours; its value is a file that its session holds a lock on.
 LABEL = "tieline.session"
 _PING_TIMEOUT = 5.0
+_GONE_OR_GOING = {404, 409}
 
 _NETWORK_OPTIONS = {
     # Containers reach each other and nothing else, and only loopback reaches them.
@@ -185,8 +186,6 @@ def sweep() -> bool:
     Returns:
         Whether there are sessions that have not.
     """
-    import docker
-
     with closing(connect()) as client:
         containers = client.containers.list(all=True, ignore_removed=True, filters={"label": LABEL})
         networks = client.networks.list(filters={"label": LABEL})
@@ -194,16 +193,24 @@ def sweep() -> bool:
         ended = set(_ended(sessions))
         for container in containers:
             if container.labels[LABEL] in ended:
-                # Somebody else may be sweeping too.
-                with suppress(docker.errors.NotFound):
-                    container.remove(force=True, v=True)
+                _remove(container, force=True, v=True)
         for network in networks:
             if _names([network]) <= ended:
-                with suppress(docker.errors.NotFound):
-                    network.remove()
+                _remove(network)
     for path in ended:
         Path(path).unlink(missing_ok=True)
     return ended != sessions
+
+
+def _remove(thing: Any, **options: bool) -> None:
+    """Remove a container or a network, unless it is gone or another sweep is at it."""
+    import docker
+
+    try:
+        thing.remove(**options)
+    except docker.errors.APIError as error:
+        if error.status_code not in _GONE_OR_GOING:
+            raise
 
 
 def _names(networks: list[Any]) -> set[str]:
