@@ -166,7 +166,7 @@ def test_another_image(container: AppService) -> None:
         try:
             done = pytest_run(
                 "integration/test_consul.py::test_it_is_frozen[consul-container]",
-                TIELINE_CONSUL_IMAGE=f"{image}:{tag}",
+                INTEGRATION_CONSUL_IMAGE=f"{image}:{tag}",
             )
         finally:
             client.images.remove(f"{image}:{tag}")
@@ -178,7 +178,7 @@ def test_another_image(container: AppService) -> None:
 @pytest.mark.usefixtures("container")
 def test_an_image_that_is_not_there() -> None:
     """A variable that names nothing is named itself, with what it says."""
-    variable = {"TIELINE_POSTGRES_IMAGE": "127.0.0.1:1/nothing:1"}
+    variable = {"INTEGRATION_POSTGRES_IMAGE": "127.0.0.1:1/nothing:1"}
     done = pytest_run(
         "integration/test_postgres_service.py::test_log",
         TIELINE_REQUIRE_INTEGRATION="1",
@@ -196,7 +196,7 @@ def test_an_image_that_is_not_there() -> None:
     )
     assert done.returncode == 1
     (said,) = done.stderr.splitlines()
-    assert "TIELINE_POSTGRES_IMAGE names 127.0.0.1:1/nothing:1" in said
+    assert "INTEGRATION_POSTGRES_IMAGE names 127.0.0.1:1/nothing:1" in said
 
 
 @pytest.mark.parametrize("command", ["up", "run"])

@@ -85,9 +85,9 @@ def test_a_package_that_cannot_be_installed(monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_the_choice_of_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
     """The official one comes first, then the one that is built; a variable leaves no choice."""
-    monkeypatch.delenv("TIELINE_POSTGRES_IMAGE", raising=False)
+    monkeypatch.delenv("INTEGRATION_POSTGRES_IMAGE", raising=False)
     assert POSTGRES.choices == ("postgres:17", local())
-    monkeypatch.setenv("TIELINE_POSTGRES_IMAGE", "mine:1")
+    monkeypatch.setenv("INTEGRATION_POSTGRES_IMAGE", "mine:1")
     assert POSTGRES.choices == ("mine:1",)
     assert CONSUL.choices[0].startswith("hashicorp/consul")
 

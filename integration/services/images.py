@@ -38,10 +38,10 @@ class Image:
         return self.official, local()
 
 
-POSTGRES = Image("PostgreSQL", "postgres:17", "TIELINE_POSTGRES_IMAGE")
-CONSUL = Image("Consul", "hashicorp/consul:latest", "TIELINE_CONSUL_IMAGE")
+POSTGRES = Image("PostgreSQL", "postgres:17", "INTEGRATION_POSTGRES_IMAGE")
+CONSUL = Image("Consul", "hashicorp/consul:latest", "INTEGRATION_CONSUL_IMAGE")
 # Our own services are put on top of it.
-PYTHON = Image("Python", "python:3.13-slim", "TIELINE_PYTHON_IMAGE")
+PYTHON = Image("Python", "python:3.13-slim", "INTEGRATION_PYTHON_IMAGE")
 ALL = (POSTGRES, CONSUL, PYTHON)
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tieline.errors import BadAnswer as BadAnswer
     from tieline.errors import CircuitOpen as CircuitOpen
     from tieline.errors import ConfigError as ConfigError
+    from tieline.errors import ConfigWarning as ConfigWarning
     from tieline.errors import ConnectFailed as ConnectFailed
     from tieline.errors import ConnectionLost as ConnectionLost
     from tieline.errors import ConnectTimeout as ConnectTimeout
@@ -73,6 +74,7 @@ _HOME = {
     "CircuitBreaker": "tieline.policy.breaker",
     "CircuitOpen": "tieline.errors",
     "ConfigError": "tieline.errors",
+    "ConfigWarning": "tieline.errors",
     "ConnectFailed": "tieline.errors",
     "ConnectionLost": "tieline.errors",
     "ConnectTimeout": "tieline.errors",
@@ -121,6 +123,7 @@ __all__ = [
     "CircuitBreaker",
     "CircuitOpen",
     "ConfigError",
+    "ConfigWarning",
     "ConnectFailed",
     "ConnectTimeout",
     "ConnectionLost",

@@ -172,6 +172,10 @@ class ConfigError(TielineError, ValueError):
         self.problems = problems or (message,)
 
 
+class ConfigWarning(UserWarning):
+    """A ``TIELINE_*`` variable that is no setting, as a rule a misspelt one."""
+
+
 class NotAttempted(TielineError):
     """We declined to try; nothing was sent."""
 
@@ -292,7 +296,7 @@ class ReadinessTimeout(TielineError, TimeoutError):
 def _show_publicly() -> None:
     """Let tracebacks show, and pickles hold, the public name ``tieline.Refused``."""
     for value in list(globals().values()):
-        if isinstance(value, type) and issubclass(value, TielineError):
+        if isinstance(value, type) and issubclass(value, (TielineError, ConfigWarning)):
             value.__module__ = "tieline"
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tieline.engine.run import Guard
     from tieline.engine.target import TargetState
     from tieline.failure import Failure
+    from tieline.policy.breaker import BreakerState
+    from tieline.policy.budget import BudgetState
     from tieline.policy.call import Call
     from tieline.policy.decision import Decision
 
@@ -82,7 +84,7 @@ async def drive(
         cause = None
 
 
-def guarded(
+def guarded(  # noqa: C901, PLR0915 - as below
     guard: Guard, function: Callable[P, Coroutine[Any, Any, T]]
 ) -> Callable[P, Coroutine[Any, Any, T]]:
     """The function with the policy around it.
@@ -94,17 +96,32 @@ def guarded(
         guard: What all its runs share.
         function: What to run.
     """
-    # Looked up here, and not by every call. Methods too: Python 3.11 takes a call of a method on
+    # Looked up once, and not by every call. Methods too: Python 3.11 takes a call of a method on
     # an imported name for one of a function in a module, and goes a longer way.
-    state, breaker, budget, full = guard.state, guard.breaker, guard.budget, guard.full
-    bounded, idempotent, repeats = guard.bounded, guard.idempotent, guard.repeats
+    state: TargetState
+    breaker: BreakerState
+    budget: BudgetState
+    full: float
+    repeats: bool
+    bounded = True  # until they are known, so that the healthy path need not ask
+    idempotent = guard.idempotent
     closed = State.CLOSED
     guards, deadlines, idempotents = guard_var.get, deadline_var.get, idempotent_var.get
     set_guard, reset_guard = guard_var.set, guard_var.reset
 
+    def settle() -> None:
+        nonlocal state, breaker, budget, full, repeats, bounded
+        guard.settle()
+        state, breaker, budget, full = guard.state, guard.breaker, guard.budget, guard.full
+        repeats = guard.repeats
+        bounded = guard.bounded or not guard.enabled
+
     @wraps(function)
     async def run_guarded(*args: P.args, **kwargs: P.kwargs) -> T:
         if bounded or guards() or deadlines() or idempotents():
+            if not guard.settled:
+                settle()
+                return await run_guarded(*args, **kwargs)
             return await drive_all(guard, partial(function, *args, **kwargs))
         started = clock_module.active.now()
         # The generation first: if the breaker opens in between, our results are void.
@@ -153,6 +170,8 @@ def guarded(
 
 async def drive_all(guard: Guard, function: Callable[[], Awaitable[T]]) -> T:
     """Run it with every question asked from the start."""
+    if not guard.enabled:
+        return await function()
     run = GuardedRun(guard)
     call = run.call()
     decision = guard.state.step(call, call.start)

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from tieline.engine import aio, sync
 from tieline.engine import clock as clock_module
-from tieline.engine.guard import GUARD
 from tieline.engine.run import Guard, GuardedRun
 from tieline.policy.decision import Proceed, Raise, Sleep
 from tieline.rules.translate import final_error
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Coroutine
+    from collections.abc import AsyncIterator, Coroutine, Iterator
     from types import TracebackType
 
     from tieline.policy.call import Call
@@ -27,20 +26,46 @@ T = TypeVar("T")
 class Attempts:
     """The attempts of one block; made by `attempts`."""
 
-    def __init__(self, name: str, policy: Policy, *, idempotent: bool) -> None:
+    def __init__(self, name: str, policy: Policy | None, *, idempotent: bool) -> None:
         """Nothing happens before it is iterated."""
         self._guard = Guard(name, policy, idempotent=idempotent)
 
-    def __iter__(self) -> Blocks:
+    def __iter__(self) -> Blocks | Iterator[Bare]:
         """Give blocks to enter until one of them succeeds or the policy ends it."""
-        return Blocks(self._guard)
+        return Blocks(self._guard) if self._acts() else iter((Bare(),))
 
-    def __aiter__(self) -> AsyncBlocks:
+    def __aiter__(self) -> AsyncBlocks | AsyncIterator[Bare]:
         """The same in a coroutine: waits let other tasks run, and time cuts the block."""
-        return AsyncBlocks(self._guard)
+        return AsyncBlocks(self._guard) if self._acts() else _once()
+
+    def _acts(self) -> bool:
+        if not self._guard.settled:
+            self._guard.settle()
+        return self._guard.enabled
 
 
-def attempts(name: str, *, policy: Policy = GUARD, idempotent: bool = False) -> Attempts:
+class Bare:
+    """The one attempt that there is when tieline is switched off: what fails in it, fails.
+
+    Attributes:
+        number: 1.
+    """
+
+    number = 1
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+
+
+async def _once() -> AsyncIterator[Bare]:
+    yield Bare()
+
+
+def attempts(name: str, *, policy: Policy | None = None, idempotent: bool = False) -> Attempts:
     """Repeat a block of code as the policy says, by the same rules as `guard`.
 
     ::
@@ -53,10 +78,12 @@ def attempts(name: str, *, policy: Policy = GUARD, idempotent: bool = False) -> 
 
     Args:
         name: Name of the target; functions and clients of one name share breaker and budget.
-        policy: The settings.
+        policy: The settings; by default those of the environment, read when the loop begins, for
+            this name or for all; where it says nothing, 3 attempts without a timeout.
         idempotent: Whether running the block twice does no harm.
 
     Raises:
+        ConfigError: From the loop: the environment makes no sense.
         CircuitOpen: From the loop: the block was not entered; recent calls failed.
         DeadlineExceeded: From the loop: the time was up before the block could be entered.
     """

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from tieline.engine import aio, sync
 from tieline.engine.run import Guard
-from tieline.policy.defaults import DEFAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,11 +16,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-GUARD: Final = DEFAULTS["guard"]
-
 
 def guard(
-    name: str, *, policy: Policy = GUARD, idempotent: bool = False
+    name: str, *, policy: Policy | None = None, idempotent: bool = False
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Decorate a function so that it fails, waits and is repeated as the policy says.
 
@@ -33,10 +30,12 @@ def guard(
 
     Args:
         name: Name of the target; functions and clients of one name share breaker and budget.
-        policy: The settings.
+        policy: The settings; by default those of the environment, read when the function is first
+            called, for this name or for all; where it says nothing, 3 attempts without a timeout.
         idempotent: Whether running it twice does no harm.
 
     Raises:
+        ConfigError: The environment makes no sense; on each call, until it does.
         CircuitOpen: The decorated function was not called; recent calls failed.
         DeadlineExceeded: The time was up before it could be called, or while it ran.
         TypeError: It is a generator function: what happens in it happens after it has returned.

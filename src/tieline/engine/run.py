@@ -16,6 +16,7 @@ from tieline.engine.context import (
     time_limit,
 )
 from tieline.engine.listeners import added, emit
+from tieline.engine.settings import settings
 from tieline.engine.target import target_state
 from tieline.events import CallFailed
 from tieline.policy.breaker import BreakerState, CircuitBreaker
@@ -26,6 +27,7 @@ from tieline.rules.guarded import classify
 from tieline.rules.translate import circuit_open
 
 if TYPE_CHECKING:
+    from tieline.engine.target import TargetState
     from tieline.errors import CircuitOpen
     from tieline.failure import Failure
     from tieline.policy.decision import Decision
@@ -35,12 +37,19 @@ if TYPE_CHECKING:
 class Guard:
     """What all runs of one guarded function, or one loop of attempts, share.
 
+    The settings are looked up when the first run begins: guarded functions are made at import,
+    where an application has not yet prepared its environment.
+
     Args:
         name: Name of the target.
-        policy: The settings.
+        policy: The settings; None for what the environment says.
         idempotent: Whether repeating does no harm.
 
     Attributes:
+        settled: Whether the settings are known; nothing below is before that.
+        enabled: Whether there is to be a policy at all.
+        state: The target.
+        policy: The settings.
         bounded: Whether the policy limits the time, so that an attempt needs a deadline.
         breaker: The breaker; if there is none, one that nobody tells anything and so stays closed.
         budget: The budget; if there is none, one that stays full, alike.
@@ -48,17 +57,39 @@ class Guard:
         repeats: Whether the policy repeats anything.
     """
 
-    def __init__(self, name: str, policy: Policy, *, idempotent: bool) -> None:
-        """Find the target's state."""
+    enabled: bool
+    state: TargetState
+    policy: Policy
+    bounded: bool
+    breaker: BreakerState
+    budget: BudgetState
+    full: float
+    repeats: bool
+
+    def __init__(self, name: str, policy: Policy | None, *, idempotent: bool) -> None:
+        """Look nothing up."""
         self.name = name
-        self.state = target_state(name, policy)
-        self.policy = policy
         self.idempotent = idempotent
+        self.settled = False
+        self._given = policy
+
+    def settle(self) -> None:
+        """Look the settings up, and find the target's state.
+
+        Raises:
+            ConfigError: The environment makes no sense.
+        """
+        found = settings(self.name, self._given)
+        policy = found.policy
+        self.enabled = found.enabled
+        self.policy = policy
+        self.state = target_state(self.name, policy)
         self.bounded = policy.call_timeout is not None or policy.attempt_timeout is not None
         self.breaker = self.state.lane(None).breaker or BreakerState(CircuitBreaker())
         self.budget = self.state.budget or BudgetState(Budget())
         self.full = 0.0 if policy.budget is None else policy.budget.tokens
         self.repeats = policy.retry.max_attempts != 1
+        self.settled = True
 
     def rejected(self, wait: float) -> CircuitOpen:
         """The error of a call that is not made because the breaker is open.

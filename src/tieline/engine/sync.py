@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tieline.engine.run import Guard
     from tieline.engine.target import TargetState
     from tieline.failure import Failure
+    from tieline.policy.breaker import BreakerState
+    from tieline.policy.budget import BudgetState
     from tieline.policy.call import Call
     from tieline.policy.decision import Decision
 
@@ -74,7 +76,7 @@ def drive(
         cause = None
 
 
-def guarded(guard: Guard, function: Callable[P, T]) -> Callable[P, T]:
+def guarded(guard: Guard, function: Callable[P, T]) -> Callable[P, T]:  # noqa: C901, PLR0915 - as below
     """The function with the policy around it.
 
     On the healthy path it holds no lock, and makes no `Call` before there is a failure to think
@@ -84,17 +86,32 @@ def guarded(guard: Guard, function: Callable[P, T]) -> Callable[P, T]:
         guard: What all its runs share.
         function: What to run.
     """
-    # Looked up here, and not by every call. Methods too: Python 3.11 takes a call of a method on
+    # Looked up once, and not by every call. Methods too: Python 3.11 takes a call of a method on
     # an imported name for one of a function in a module, and goes a longer way.
-    state, breaker, budget, full = guard.state, guard.breaker, guard.budget, guard.full
-    bounded, idempotent, repeats = guard.bounded, guard.idempotent, guard.repeats
+    state: TargetState
+    breaker: BreakerState
+    budget: BudgetState
+    full: float
+    repeats: bool
+    bounded = True  # until they are known, so that the healthy path need not ask
+    idempotent = guard.idempotent
     closed = State.CLOSED
     guards, deadlines, idempotents = guard_var.get, deadline_var.get, idempotent_var.get
     set_guard, reset_guard = guard_var.set, guard_var.reset
 
+    def settle() -> None:
+        nonlocal state, breaker, budget, full, repeats, bounded
+        guard.settle()
+        state, breaker, budget, full = guard.state, guard.breaker, guard.budget, guard.full
+        repeats = guard.repeats
+        bounded = guard.bounded or not guard.enabled
+
     @wraps(function)
     def run_guarded(*args: P.args, **kwargs: P.kwargs) -> T:
         if bounded or guards() or deadlines() or idempotents():
+            if not guard.settled:
+                settle()
+                return run_guarded(*args, **kwargs)
             return drive_all(guard, partial(function, *args, **kwargs))
         started = clock_module.active.now()
         # The generation first: if the breaker opens in between, our results are void.
@@ -143,6 +160,8 @@ def guarded(guard: Guard, function: Callable[P, T]) -> Callable[P, T]:
 
 def drive_all(guard: Guard, function: Callable[[], T]) -> T:
     """Run it with every question asked from the start."""
+    if not guard.enabled:
+        return function()
     run = GuardedRun(guard)
     call = run.call()
     decision = guard.state.step(call, call.start)

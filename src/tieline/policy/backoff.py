@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from tieline.policy.checks import choice, number
+from tieline.policy.units import Seconds  # noqa: TC001 - config asks for it at run time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -72,8 +73,8 @@ class Backoff:
         jitter: Name of the formula.
     """
 
-    initial: float = 0.1
-    max: float = 5.0
+    initial: Seconds = 0.1
+    max: Seconds = 5.0
     multiplier: float = 2.0
     jitter: Jitter = "full"
 

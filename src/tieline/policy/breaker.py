@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from tieline.policy.checks import number
+from tieline.policy.units import Seconds  # noqa: TC001 - config asks for it at run time
 from tieline.policy.window import Window
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ class CircuitBreaker:
     failures: int = 5
     rate: float | None = 0.5
     min_calls: int = 10
-    window: float = 30.0
-    open_for: float = 1.0
-    open_max: float = 30.0
+    window: Seconds = 30.0
+    open_for: Seconds = 1.0
+    open_max: Seconds = 30.0
     jitter: float = 0.2
 
     def problems(self) -> Iterator[str]:

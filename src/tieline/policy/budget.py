@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tieline.policy.checks import number
+from tieline.policy.units import Seconds  # noqa: TC001 - config asks for it at run time
 from tieline.policy.window import Window
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Budget:
     refill: float = 0.1
     chance: float | None = None
     min_calls: int = 10
-    window: float = 30.0
+    window: Seconds = 30.0
 
     def problems(self) -> Iterator[str]:
         """What is wrong with these settings."""

@@ -11,11 +11,12 @@ from tieline.policy.breaker import CircuitBreaker
 from tieline.policy.budget import BUDGETS, Budget
 from tieline.policy.checks import advice, either, number
 from tieline.policy.retry import Retry
+from tieline.policy.units import Seconds  # noqa: TC001 - config asks for it at run time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_PARTS: Final[Mapping[str, tuple[type[Retry | Backoff | CircuitBreaker | Budget], bool]]] = {
+PARTS: Final[Mapping[str, tuple[type[Retry | Backoff | CircuitBreaker | Budget], bool]]] = {
     "retry": (Retry, False),
     "backoff": (Backoff, False),
     "breaker": (CircuitBreaker, True),
@@ -23,8 +24,16 @@ _PARTS: Final[Mapping[str, tuple[type[Retry | Backoff | CircuitBreaker | Budget]
 }
 """Setting -> its class, and whether None will do."""
 
-_NAMES: Final[Mapping[str, Mapping[str, object]]] = {"budget": BUDGETS}
+NAMED: Final[Mapping[str, Mapping[str, Budget]]] = {"budget": BUDGETS}
 """Setting -> what may be given by name."""
+
+ORDERED: Final = (
+    ("attempt_timeout", "call_timeout"),
+    ("backoff.initial", "backoff.max"),
+    ("backoff.initial", "call_timeout"),
+    ("breaker.open_for", "breaker.open_max"),
+)
+"""Settings of which the first must not exceed the second."""
 
 ATTEMPTS_IN_WINDOW = 2
 """Attempts, each with its full timeout, that the window of a breaker must hold (as in .NET)."""
@@ -47,14 +56,15 @@ class Policy:
         ConfigError: Settings make no sense or contradict each other; it lists all problems.
     """
 
-    call_timeout: float | None = 25.0
-    attempt_timeout: float | None = 5.0
+    call_timeout: Seconds | None = 25.0
+    attempt_timeout: Seconds | None = 5.0
     retry: Retry = field(default_factory=Retry)
     backoff: Backoff = field(default_factory=Backoff)
     breaker: CircuitBreaker | None = field(default_factory=CircuitBreaker)
-    budget: Budget | None = field(default_factory=Budget)
-
-    if TYPE_CHECKING:  # what may be given, beside what is then found in the attributes
+    if not TYPE_CHECKING:  # what pydantic, which asks at run time, is to let through
+        budget: Budget | Literal["fleet"] | None = field(default_factory=Budget)
+    else:  # what is then found in the attributes, and what may be given
+        budget: Budget | None = field(default_factory=Budget)
 
         def __init__(
             self,
@@ -98,23 +108,18 @@ class Policy:
         for name in ("call_timeout", "attempt_timeout"):
             value = getattr(self, name)
             yield from number(name, value, least=0, exclusive=True, optional=True, unit="seconds")
-        for name, (cls, optional) in _PARTS.items():
+        for name, (cls, optional) in PARTS.items():
             part = getattr(self, name)
             if isinstance(part, cls):
                 yield from part.problems()
             elif part is not None or not optional:
-                names = _NAMES.get(name, ())
+                names = NAMED.get(name, ())
                 wanted = [f"a tieline.{cls.__name__}", *map(repr, names), "None"]
                 choices = either(wanted if optional else wanted[:-1])
                 yield f"{name}={part!r}: must be {choices}{advice(part, names)}"
 
     def _contradictions(self) -> Iterator[str]:
-        for small, large in (
-            ("attempt_timeout", "call_timeout"),
-            ("backoff.initial", "backoff.max"),
-            ("backoff.initial", "call_timeout"),
-            ("breaker.open_for", "breaker.open_max"),
-        ):
+        for small, large in ORDERED:
             low, high = self._value(small), self._value(large)
             if low is not None and high is not None and low > high:
                 yield f"{small}={low!r}: must not exceed {large}={high!r}"
