@@ -30,6 +30,8 @@ from demo.result import Result, SideResult
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Read before each test is given an environment without our variables.
+REQUIRED = os.environ.get("TIELINE_REQUIRE_INTEGRATION") == "1"
 ROOT = Path(__file__).parents[1]
 RESTART = Outage(killed=10.0, dead=10.1, started=11.0, accepts=11.1)
 OUTAGE = Outage(killed=20.0, dead=20.1, started=28.0, accepts=28.1)
@@ -100,7 +102,7 @@ def demo() -> Iterator[subprocess.Popen[str]]:
 
 def skip_if_unavailable(code: int, output: str) -> None:
     """Skip where no server is to be had, unless one is demanded."""
-    if code == command.UNAVAILABLE and os.environ.get("TIELINE_REQUIRE_INTEGRATION") != "1":
+    if code == command.UNAVAILABLE and not REQUIRED:
         pytest.skip(output)
 
 

@@ -23,7 +23,8 @@ class Image:
     Attributes:
         server: What is in it.
         official: Its name where everybody gets it.
-        variable: The environment variable that names another one.
+        variable: The environment variable that names another one. What begins with TIELINE_ would
+            be taken for a setting of ours that does not exist.
     """
 
     server: str
