@@ -51,7 +51,10 @@ def declines(code: str, text: str = "no") -> Callable[[Connection], None]:
 def begin(connection: Connection) -> None:
     """Read the start-up packet, declining encryption before it."""
     while True:
-        size = struct.unpack("!i", connection.read(4))[0]
+        length = connection.read(4)
+        if len(length) < 4:
+            raise ConnectionError("the client's time was up")
+        size = struct.unpack("!i", length)[0]
         packet = connection.read(size - 4)
         if packet[:2] == b"\x04\xd2":
             connection.send(b"N")
