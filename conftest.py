@@ -1,4 +1,4 @@
-"""Runs the Python blocks of the documentation against a real server."""
+"""Runs the Python blocks of the documentation against real servers."""
 
 from __future__ import annotations
 
@@ -15,12 +15,19 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def shop() -> Iterator[None]:
-    """The server and the table that the pages speak of, found by the variables."""
+    """The servers and the table that the pages speak of, found by the variables."""
     import psycopg
 
+    from integration.services.app import HTTP
+    from integration.services.app_local import LocalApp
     from integration.services.postgres_local import LocalPostgres
 
-    with LocalPostgres() as server, pytest.MonkeyPatch.context() as patch:
+    with (
+        LocalPostgres() as server,
+        LocalApp(HTTP) as billing,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("TIELINE_TARGETS__BILLING__URL", f"{billing.url}/v2")
         for name, value in server.params.items():
             patch.setenv(f"PG{name.upper()}".replace("PGDBNAME", "PGDATABASE"), str(value))
         patch.setenv("TIELINE_TARGETS__ORDERS_DB__DSN", server.conninfo)
