@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -235,9 +236,12 @@ def test_theirs_may_forbid_any(manager: urllib3.PoolManager) -> None:
 def test_theirs_names_statuses(manager: urllib3.PoolManager) -> None:
     """`status_forcelist` repeats what we would not, and ends in MaxRetryError as urllib3's does."""
     retries = native.Retry(2, status_forcelist=[500])
-    with Script(answer(500)) as server, pytest.raises(urllib3.exceptions.MaxRetryError) as caught:
-        manager.request("GET", f"{server.url}/x?key=s3cret", retries=retries)
+    broken = answer(500, body=b"sorry")
+    with Script(broken) as server, pytest.raises(urllib3.exceptions.MaxRetryError) as caught:
+        url = f"{server.url}/x?key=s3cret"
+        manager.request("GET", url, retries=retries, preload_content=False)
     assert len(server.requests) == 3
+    assert server.server.accepted == 1
     assert isinstance(caught.value.reason, urllib3.exceptions.ResponseError)
     assert isinstance(caught.value, tieline.Declined)
     assert "s3cret" not in shown(caught.value)
@@ -317,11 +321,12 @@ REDIRECT = answer(307, "Location: /y")
 
 
 @pytest.mark.parametrize("direct", [True, False], ids=["pool", "manager"])
-def test_redirects(manager: urllib3.PoolManager, direct: bool) -> None:
+@pytest.mark.parametrize("retries", [None, native.Retry(5)])
+def test_redirects(manager: urllib3.PoolManager, direct: bool, retries: Any) -> None:
     """They are followed and counted as urllib3 does: three at most."""
     with Script(REDIRECT, REDIRECT, OK) as server:
         client: Any = urllib3.connection_from_url(server.url) if direct else manager
-        response = client.request("GET", "/x" if direct else f"{server.url}/x")
+        response = client.request("GET", "/x" if direct else f"{server.url}/x", retries=retries)
     assert response.status == 200
     assert [entry.redirect_location for entry in response.retries.history] == ["/y", "/y"]
     with Script(REDIRECT) as server:
@@ -353,6 +358,13 @@ def test_a_hop_that_fails_is_translated_once(manager: urllib3.PoolManager, direc
     assert len(server.requests) == 4
     assert len(caught.value.attempts) == 3
     assert not isinstance(caught.value.__cause__, tieline.TielineError)
+
+
+def test_a_hop_has_the_last_word(manager: urllib3.PoolManager) -> None:
+    """A pool returns what the last hop has come to, and begins nothing again."""
+    with Script(REDIRECT, BUSY) as server:
+        assert urllib3.connection_from_url(server.url).request("GET", "/x").status == 503
+    assert len(server.requests) == 4
 
 
 def test_an_earlier_hop_counts_as_sent(manager: urllib3.PoolManager) -> None:
@@ -585,10 +597,10 @@ def test_kept_connection_that_took_nothing(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_one_connection_is_reused(manager: urllib3.PoolManager) -> None:
-    """Also after an answer that was repeated, and after a redirect."""
-    with Script(OK, BUSY, OK, REDIRECT, OK) as server:
+    """Also after an answer that was repeated, which is read to its end, and after a redirect."""
+    with Script(OK, answer(503, body=b"later"), OK, REDIRECT, OK) as server:
         for _ in range(3):
-            manager.request("GET", f"{server.url}/x")
+            manager.request("GET", f"{server.url}/x", preload_content=False).drain_conn()
     assert len(server.requests) == 5
     assert server.server.accepted == 1
 
@@ -650,6 +662,20 @@ def test_sockets_that_send_the_whole_or_nothing(monkeypatch: pytest.MonkeyPatch)
             pool.request("POST", "/x", body=b"1")
     assert server.bodies == [b"1"] * 3
     assert caught.value.maybe_applied
+
+
+def test_a_connection_that_makes_its_own_socket() -> None:
+    """Unix sockets, SOCKS: a class with a `_new_conn` of its own keeps it."""
+    with Script(OK) as server:
+
+        class Mine(native.connection.HTTPConnection):
+            def _new_conn(self) -> Any:
+                return socket.create_connection((server.host, server.port))
+
+        class Pool(urllib3.HTTPConnectionPool):
+            ConnectionCls: Any = Mine
+
+        assert Pool("no.such.test").request("GET", "/x").status == 200
 
 
 def test_connections_that_are_none() -> None:

@@ -165,6 +165,25 @@ def test_a_head_that_trickles_ends_in_time(
     assert server.accepted == 1
 
 
+def test_a_body_has_no_total(clock: ManualClock) -> None:
+    """The time of the call ends with the head."""
+
+    def serve(connection: Connection) -> None:
+        read_request(connection)
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nda")
+        head.wait(5.0)
+        connection.send(b"ta")
+
+    head = threading.Event()
+    policy = Policy(call_timeout=2.5, attempt_timeout=None)
+    with FaultServer(serve) as server:
+        pool = urllib3.HTTPConnectionPool(server.host, server.port, policy=policy)
+        response = pool.request("GET", "/x", preload_content=False)
+        clock.advance(100.0)
+        head.set()
+        assert response.read() == b"data"
+
+
 def test_no_time_for_an_attempt(clock: ManualClock) -> None:
     """A deadline that is over lets nothing be sent."""
     with Script(OK) as server, tieline.deadline(1.0):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from urllib3.connection import HTTPConnection
 
 import tieline
 from tests.dropins.http_script import OK, Script, answer, read_request
@@ -25,6 +26,8 @@ from tieline.testing import FaultServer
 from tieline.testing.faults import Fin, Garbage, Refuse, Reset
 from tieline.urllib3._ending import Ending, ending_of
 from tieline.urllib3._manager import PoolManager
+from tieline.urllib3._probe import probed
+from tieline.urllib3._span import UNSET, Span, Timings, span_var
 
 if TYPE_CHECKING:
     from tieline.testing.faults import Connection, Fault
@@ -90,6 +93,27 @@ def test_a_tunnel_to_a_server_that_cuts() -> None:
             proxy.request("GET", "https://origin.test/x")
     assert caught.value.endpoint == ("https", "origin.test", 443)
     assert caught.value.failure.phase is Phase.TLS
+
+
+def test_what_a_proxy_is_told_is_no_request() -> None:
+    """The bytes that open a tunnel, and the answer to them, are not the request's."""
+
+    def serve(connection: Connection) -> None:
+        read_request(connection)
+        connection.send(b"HTTP/1.1 200 Yes\r\n\r\n")
+        connection.read(1)
+
+    with FaultServer(serve) as server:
+        connection = probed(HTTPConnection)(server.host, server.port)
+        connection.set_tunnel("origin.test", 80)
+        span = Span(Timings(ONCE, strict=True).of(UNSET), None, 0.0)
+        token = span_var.set(span)
+        try:
+            connection.connect()
+        finally:
+            span_var.reset(token)
+            connection.close()
+    assert (span.phase, span.sent, span.answered, span.reused) == (Phase.SEND, 0, False, False)
 
 
 def test_each_origin_behind_a_proxy_has_a_state() -> None:

@@ -30,7 +30,7 @@ class Wire(socket.SocketIO):
     _sock: socket.socket
     _timeout_occurred: bool
     begun = False
-    allowed: float | None = 0.0
+    allowed: float | None = -1.0
     ended = False
 
     def readinto(self, b: Any) -> int | None:
