@@ -16,13 +16,16 @@ PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test soak lint types bench clean help
+.PHONY: demo test integration soak lint types bench clean help
 
 demo: $(VENV)/.demo ## show it at work against real servers that die and come back
 	@$(BIN)/python -m demo $(ARGS)
 
 test: $(VENV)/.test ## run the tests: tests/ and integration/
 	@$(BIN)/python -m pytest $(ARGS)
+
+integration: $(VENV)/.test ## give this machine real servers in containers for the tests; ARGS=down ends them
+	@$(BIN)/python -m integration $(or $(ARGS),up)
 
 soak: $(VENV)/.test ## run the property tests on 10,000 examples each
 	@TIELINE_SOAK=1 $(BIN)/python -m pytest -m property tests $(ARGS)
@@ -44,7 +47,7 @@ clean: ## remove the virtual environment, caches and build products
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # --- set-up -------------------------------------------------------------------------------------
 

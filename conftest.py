@@ -18,7 +18,7 @@ def shop() -> Iterator[None]:
     """The server and the table that the pages speak of, found by the variables."""
     import psycopg
 
-    from integration.postgres import LocalPostgres
+    from integration.services.postgres_local import LocalPostgres
 
     with LocalPostgres() as server, pytest.MonkeyPatch.context() as patch:
         for name, value in server.params.items():

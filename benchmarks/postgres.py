@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg as native
 
 from benchmarks.measure import median_ratio, one_core
-from integration.postgres import LocalPostgres
+from integration.services.postgres_local import LocalPostgres
 from tieline import psycopg as ours
 
 if TYPE_CHECKING:

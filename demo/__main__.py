@@ -13,7 +13,7 @@ from demo.outage import Script
 from demo.settings import back_within
 
 if TYPE_CHECKING:
-    from integration.postgres import PostgresService
+    from integration.services.postgres import PostgresService
 
 UNAVAILABLE = 3
 INTERRUPTED = 130
@@ -77,7 +77,7 @@ def main(seconds: float, restart: float, down: float, rate: float) -> None:
 def _server() -> PostgresService:
     if sys.platform != "linux":
         raise RuntimeError(f"the embedded PostgreSQL runs on Linux, and this is {sys.platform}")
-    from integration.postgres import LocalPostgres
+    from integration.services.postgres_local import LocalPostgres
 
     return LocalPostgres()
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from demo.console import Console
     from demo.load import Side
     from demo.outage import Script
-    from integration.postgres import PostgresService
+    from integration.services.postgres import PostgresService
     from tieline import Policy
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from integration.postgres import PostgresService
+    from integration.services.postgres import PostgresService
 
 APP = Path(__file__).parent.parent / "examples" / "configured.py"
 

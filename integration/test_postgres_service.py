@@ -1,4 +1,4 @@
-"""The PostgreSQL the other tests rely on does what it says."""
+"""The PostgreSQL that other tests rely on does what it says, whatever runs it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from integration.postgres import LocalPostgres
+from integration.services.postgres_local import LocalPostgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from integration.postgres import PostgresService
+    from integration.services.postgres import PostgresService
 
 SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 
@@ -70,52 +70,55 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def kept(postgres: PostgresService) -> Iterator[PostgresService]:
+def kept(database: PostgresService) -> Iterator[PostgresService]:
     """The server with an empty table `kept`."""
-    execute(postgres, "CREATE TABLE kept ()")
-    yield postgres
-    if not postgres.running:
-        postgres.start()
-    execute(postgres, "DROP TABLE kept")
+    execute(database, "CREATE TABLE kept ()")
+    yield database
+    if not database.running:
+        database.start()
+    execute(database, "DROP TABLE kept")
 
 
-def test_the_role_is_an_ordinary_one(postgres: PostgresService) -> None:
+def test_the_role_is_an_ordinary_one(database: PostgresService) -> None:
     """The connection parameters lead to the database, as its owner but not as a superuser."""
     query = "SELECT current_user, current_database(), current_setting('is_superuser')"
-    with psycopg.connect(**postgres.params) as connection:
+    with psycopg.connect(**database.params) as connection:
         assert connection.execute(query).fetchone() == ("app", "app", "off")
-    with psycopg.connect(postgres.admin_conninfo) as connection:
+    with psycopg.connect(database.admin_conninfo) as connection:
         assert connection.execute(query).fetchone() == ("postgres", "app", "on")
 
 
 @pytest.mark.parametrize("wrong", [{"password": "wrong"}, {"user": "stranger"}])
-def test_a_wrong_password_is_rejected(postgres: PostgresService, wrong: dict[str, str]) -> None:
+def test_a_wrong_password_is_rejected(database: PostgresService, wrong: dict[str, str]) -> None:
     """Nobody gets in without the password."""
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        psycopg.connect(**postgres.params | wrong)
+        psycopg.connect(**database.params | wrong)
 
 
-def test_kill_refuses_at_once(postgres: PostgresService) -> None:
+def test_kill_refuses_at_once(database: PostgresService) -> None:
     """When kill returns, the port refuses and sessions have lost their server, for good."""
-    with psycopg.connect(postgres.conninfo) as session:
-        postgres.kill()
-        assert [refusal(postgres) for _ in range(500)] == [errno.ECONNREFUSED] * 500
-        with pytest.raises(psycopg.OperationalError, match="server closed the connection"):
+    with psycopg.connect(database.conninfo) as session:
+        database.kill()
+        assert [refusal(database) for _ in range(500)] == [errno.ECONNREFUSED] * 500
+        # In a container a session may live long enough to miss its postmaster, and say so.
+        with pytest.raises(
+            psycopg.OperationalError, match=r"closed the connection|postmaster exit"
+        ):
             session.execute("SELECT 1")
-    assert not postgres.running
+    assert not database.running
 
 
-def test_nobody_takes_the_port_meanwhile(postgres: PostgresService) -> None:
+def test_nobody_takes_the_port_meanwhile(database: PostgresService) -> None:
     """The port of a killed server is reserved for it."""
-    postgres.kill()
+    database.kill()
     with socket.socket() as stranger, pytest.raises(OSError, match="in use"):
-        stranger.bind((postgres.host, postgres.port))
+        stranger.bind((database.host, database.port))
 
 
 def test_acknowledged_rows_survive_every_kill(kept: PostgresService) -> None:
     """Each start brings the same port back, and every row that was acknowledged before."""
     port = kept.port
-    for kills in range(1, 21):
+    for kills in range(1, 11):
         with psycopg.connect(kept.conninfo, autocommit=True) as session:
             session.execute("INSERT INTO kept DEFAULT VALUES")
             kept.kill()
@@ -137,55 +140,55 @@ def test_stop_is_announced(kept: PostgresService) -> None:
     assert count(kept) == 1
 
 
-def test_pause_is_silence(postgres: PostgresService) -> None:
+def test_pause_is_silence(database: PostgresService) -> None:
     """A paused server takes connections and says nothing; resumed it answers them."""
-    with psycopg.connect(postgres.conninfo) as session:
-        postgres.pause()
-        with socket.create_connection((postgres.host, postgres.port), timeout=0.2) as client:
+    with psycopg.connect(database.conninfo) as session:
+        database.pause()
+        with socket.create_connection((database.host, database.port), timeout=0.2) as client:
             client.sendall(SSL_REQUEST)
             with pytest.raises(TimeoutError):
                 client.recv(1)
-            assert postgres.running
-            postgres.resume()
+            assert database.running
+            database.resume()
             client.settimeout(5)
             assert client.recv(1) == b"N"
         assert session.execute("SELECT 1").fetchone() == (1,)
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])
-def test_a_paused_server_can_be_ended(postgres: PostgresService, end: str) -> None:
+def test_a_paused_server_can_be_ended(database: PostgresService, end: str) -> None:
     """Both ends work on a paused server, and it starts again."""
-    postgres.pause()
-    getattr(postgres, end)()
-    assert refusal(postgres) == errno.ECONNREFUSED
-    postgres.start()
-    execute(postgres, "SELECT 1")
+    database.pause()
+    getattr(database, end)()
+    assert refusal(database) == errno.ECONNREFUSED
+    database.start()
+    execute(database, "SELECT 1")
 
 
-def test_state_errors(postgres: PostgresService) -> None:
+def test_state_errors(database: PostgresService) -> None:
     """A running server cannot be started, and one that does not run can only be started."""
     with pytest.raises(RuntimeError, match="running already"):
-        postgres.start()
-    postgres.stop()
+        database.start()
+    database.stop()
     for operation in (
-        postgres.stop,
-        postgres.kill,
-        postgres.pause,
-        postgres.resume,
-        postgres.wait_until_ready,
+        database.stop,
+        database.kill,
+        database.pause,
+        database.resume,
+        database.wait_until_ready,
     ):
         with pytest.raises(RuntimeError, match="not running"):
             operation()
 
 
-def test_log(postgres: PostgresService) -> None:
+def test_log(database: PostgresService) -> None:
     """The log tells what the server met."""
     with pytest.raises(psycopg.errors.UndefinedTable):
-        execute(postgres, "SELECT FROM nowhere")
-    assert 'relation "nowhere" does not exist' in postgres.log()
+        execute(database, "SELECT FROM nowhere")
+    assert 'relation "nowhere" does not exist' in database.log()
 
 
-@pytest.mark.usefixtures("postgres_service")
+@pytest.mark.usefixtures("local_postgres")
 @pytest.mark.parametrize("last", ["pause", "kill"])
 def test_nothing_is_left_after_exit(last: str) -> None:
     """Exit removes processes, files, shared memory and the reservation, whatever came before."""
@@ -202,12 +205,12 @@ def test_nothing_is_left_after_exit(last: str) -> None:
     postgres.close()
 
 
-@pytest.mark.usefixtures("postgres_service")
+@pytest.mark.usefixtures("local_postgres")
 def test_it_does_not_outlive_its_process() -> None:
     """A Python process that is killed takes a server with it, even one that is paused."""
     script = """
         import os, signal
-        from integration.postgres import LocalPostgres
+        from integration.services.postgres_local import LocalPostgres
         from integration.test_postgres_service import traces
 
         with LocalPostgres() as postgres:

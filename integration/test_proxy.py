@@ -18,7 +18,7 @@ from tieline.testing.proxy import Direction, FaultProxy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from integration.postgres import PostgresService
+    from integration.services.postgres import PostgresService
     from tests.dropins.flavours import Flavour
 
 pytestmark = pytest.mark.integration

@@ -14,7 +14,7 @@ from tieline import psycopg
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from integration.postgres import PostgresService
+    from integration.services.postgres import PostgresService
 
 pytestmark = pytest.mark.integration
 

@@ -21,7 +21,7 @@ from tieline.testing.faults import Refuse
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from integration.postgres import PostgresService
+    from integration.services.postgres import PostgresService
     from tests.dropins.flavours import Flavour
 
 ONCE = tieline.Policy(retry=tieline.Retry(max_attempts=1), breaker=None, budget=None)
@@ -162,10 +162,12 @@ def test_a_restart_within_one_call(client: Flavour, postgres: PostgresService) -
         starter.join()
 
 
-def test_a_server_that_shuts_down_is_not_ready(client: Flavour, postgres: PostgresService) -> None:
+def test_a_server_that_shuts_down_is_not_ready(
+    client: Flavour, local_postgres: PostgresService
+) -> None:
     """57P03, told by a server that is shutting down, is NotReady."""
-    end_sessions(postgres)
-    with client.connect(postgres.admin_conninfo) as holder:
+    end_sessions(local_postgres)
+    with client.connect(local_postgres.admin_conninfo) as holder:
         # A smart shutdown waits for its sessions and lets in nobody else.
         pid = holder.execute("SELECT pg_read_file('postmaster.pid')").fetchone()
         assert pid
@@ -175,15 +177,15 @@ def test_a_server_that_shuts_down_is_not_ready(client: Flavour, postgres: Postgr
         code = None
         while code is None:
             try:
-                client.connect(postgres.conninfo, policy=ONCE).close()
+                client.connect(local_postgres.conninfo, policy=ONCE).close()
             except tieline.NotReady as error:
                 code = error.failure and error.failure.code
             assert time.monotonic() < until
             time.sleep(0.01)
         assert code == "57P03"
-    while postgres.running:
+    while local_postgres.running:
         time.sleep(0.01)
-    postgres.start()
+    local_postgres.start()
 
 
 def test_the_next_host(client: Flavour, postgres: PostgresService) -> None:

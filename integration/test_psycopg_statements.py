@@ -19,7 +19,7 @@ from tieline.testing import reset_targets
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from integration.postgres import PostgresService
+    from integration.services.postgres import PostgresService
     from tests.dropins.flavours import Flavour
 
 WAIT = "SELECT pg_sleep(30)"

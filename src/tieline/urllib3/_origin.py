@@ -72,7 +72,7 @@ class Origin:
         if known is None:
             if len(self._behind) >= MAX_BEHIND:
                 self._behind.clear()
-            known = self._behind[lead] = Origin(self.settings, _endpoint_of(lead), self.proxy)
+            known = self._behind[lead] = Origin(self.settings, endpoint_of(lead), self.proxy)
         return known
 
 
@@ -85,7 +85,7 @@ def _own_headers(settings: Settings, endpoint: Endpoint) -> Mapping[str, str]:
     """What the target is to be told; nobody else is."""
     if settings.client != CLIENT or settings.url is None:
         return {}
-    return settings.headers if _endpoint_of(settings.url) == endpoint else {}
+    return settings.headers if endpoint_of(settings.url) == endpoint else {}
 
 
 def with_headers(own: Mapping[str, str], given: Mapping[str, str]) -> HTTPHeaderDict:
@@ -111,7 +111,12 @@ def absolute(base: str | None, url: str) -> str:
     return f"{head.removesuffix('/')}/{url.removeprefix('/')}"
 
 
-def _endpoint_of(url: str) -> Endpoint:
+def endpoint_of(url: str) -> Endpoint:
+    """The server that a URL is of: scheme, host and port.
+
+    Raises:
+        ValueError: It cannot be read.
+    """
     parsed = parse_url(url)
     return _endpoint(parsed.scheme, parsed.host, parsed.port)
 
