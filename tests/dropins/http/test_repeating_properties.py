@@ -119,7 +119,7 @@ scenes = st.builds(
     stream=st.booleans(),
     warm=st.booleans(),
     attempts=st.integers(1, 5),
-    retries=st.sampled_from(list(RETRIES)),
+    retries=st.just("ours") | st.sampled_from(list(RETRIES)),
     faults=st.lists(st.sampled_from(list(FAULTS)), max_size=2).map(tuple),
     replies=st.lists(st.sampled_from(list(REPLIES)), min_size=1, max_size=4).map(tuple),
 )
