@@ -112,16 +112,19 @@ class Scene:
 
 scenes = st.builds(
     Scene,
-    method=st.sampled_from(["GET", "HEAD", "PUT", "DELETE", "POST", "PATCH", "post", "QUERYISH"]),
+    # Half of them must not be repeated.
+    method=st.sampled_from(["GET", "HEAD", "PUT", "DELETE", "POST", "POST", "PATCH", "post"]),
     body=st.sampled_from(list(BODIES)),
-    keyed=st.booleans(),
+    keyed=st.sampled_from([False, False, False, True]),
     stream=st.booleans(),
     warm=st.booleans(),
     attempts=st.integers(1, 5),
-    retries=st.sampled_from(list(RETRIES)),
+    retries=st.just("ours") | st.sampled_from(list(RETRIES)),
     faults=st.lists(st.sampled_from(list(FAULTS)), max_size=2).map(tuple),
-    replies=st.lists(st.sampled_from(list(REPLIES)), max_size=4).map(tuple),
+    replies=st.lists(st.sampled_from(list(REPLIES)), min_size=1, max_size=4).map(tuple),
 )
+SCENES = 6
+"""Calls in one example: most of them are cheap."""
 
 
 def play(client: Client, scene: Scene, server: Server) -> Any:
@@ -160,11 +163,16 @@ def play(client: Client, scene: Scene, server: Server) -> Any:
 
 
 @pytest.mark.parametrize("name", ["requests", "urllib3"])
-@given(scene=scenes)
-def test_nothing_is_carried_out_twice(name: str, scene: Scene) -> None:
+@given(played=st.lists(scenes, min_size=1, max_size=SCENES))
+def test_nothing_is_carried_out_twice(name: str, played: list[Scene]) -> None:
     """Neither a request that may not be repeated, nor a body that can be read only once."""
+    for scene in played:
+        check(Client(name, ours=True), scene)
+
+
+def check(client: Client, scene: Scene) -> None:
+    """Make one call, and compare what its caller was told with the ledger."""
     reset_targets()
-    client = Client(name, ours=True)
     with ManualClock(), Server() as server:
         found = play(client, scene, server)
     ledger = [request for request in server.requests if request.path != "/x"]
