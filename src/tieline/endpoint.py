@@ -29,3 +29,18 @@ class Endpoint(NamedTuple):
     def __str__(self) -> str:
         """The endpoint as a URL without credentials or path."""
         return f"{self.scheme}://{self.address}"
+
+
+class Proxy(Endpoint):
+    """The place on the way to another one, and said to be that."""
+
+    __slots__ = ()
+
+    @property
+    def address(self) -> str:
+        """Host and port, with the word."""
+        return f"the proxy {super().address}"
+
+    def __str__(self) -> str:
+        """The proxy as a URL without credentials."""
+        return f"{self.scheme}://{super().address}"

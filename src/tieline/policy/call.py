@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tieline import events
 from tieline.errors import DeadlineExceeded
 from tieline.failure import Attempt, Kind
-from tieline.policy.decision import Proceed, Raise, Sleep
+from tieline.policy.decision import NO_TERMS, Proceed, Raise, Sleep
 from tieline.policy.gate import allows_retry
 from tieline.policy.limits import TIMER_SLACK, Limits
 from tieline.policy.outcome import EFFECTS, Mark
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tieline.endpoint import Endpoint
     from tieline.failure import Failure
     from tieline.policy.budget import BudgetState
-    from tieline.policy.decision import Decision, Lane
+    from tieline.policy.decision import Decision, Lane, Terms
     from tieline.policy.gate import Snapshot
     from tieline.policy.policy import Policy
 
@@ -47,6 +47,7 @@ class Call:
         outer_repeats: Whether a surrounding guard would repeat all of this, so that we need not.
         health: Gives what a health source last said of the target, without waiting for it and
             without ever raising; None without one.
+        sent: Whether something was sent before it began, as by a request that was redirected.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Call:
         idempotent: bool = False,
         outer_repeats: Callable[[], bool] | None = None,
         health: Callable[[], Snapshot | None] | None = None,
+        sent: bool = False,
     ) -> None:
         """Nothing happens before `start`."""
         self.target = target
@@ -79,8 +81,9 @@ class Call:
         self._waited = 0.0
         self._delay = 0.0
         self._slept_at = started
-        self._sent = False
+        self._sent = sent
         self._once_used = False
+        self._terms = NO_TERMS
         self._round: list[Attempt] = []
 
     @property
@@ -123,14 +126,32 @@ class Call:
         self._begun = self.started
         self._allowed = self._limits.for_attempt(self.started)
 
-    def failed(self, failure: Failure, now: float, draw: Callable[[], float]) -> Decision:
-        """The attempt failed."""
+    def failed(
+        self,
+        failure: Failure,
+        now: float,
+        draw: Callable[[], float],
+        *,
+        place: Endpoint | None = None,
+        terms: Terms = NO_TERMS,
+    ) -> Decision:
+        """The attempt failed.
+
+        Args:
+            failure: How.
+            now: The time.
+            draw: Source of randomness.
+            place: Where, if not at the endpoint itself but on the way there: at a proxy.
+            terms: What the caller's own retry settings say of another attempt.
+        """
         elapsed = now - self._begun
-        attempt = Attempt(self._number, self.endpoint, failure, elapsed, self._waited)
+        where = place or self.endpoint
+        attempt = Attempt(self._number, where, failure, elapsed, self._waited)
         self.attempts.append(attempt)
         self._events.append(
-            events.AttemptFailed(self.target, self.endpoint, self._number, failure, elapsed)
+            events.AttemptFailed(self.target, where, self._number, failure, elapsed)
         )
+        self._terms = terms
         self._waited = 0.0
         self._sent = self._sent or failure.sent
         # Whether the deadline, and not the attempt's own timeout, ended the attempt.
@@ -206,7 +227,8 @@ class Call:
         decisive = hopeful[-1] if hopeful else deciding[0]
         failure = decisive.failure
         effects = [EFFECTS[attempt.failure.kind] for attempt in self._round]
-        floor = max(attempt.failure.retry_after or 0.0 for attempt in self._round)
+        asked = max(attempt.failure.retry_after or 0.0 for attempt in self._round)
+        floor = max(asked, self._terms.wait)
         at_once = all(effect.once for effect in effects) and not self._once_used
         delay = 0.0
         if not at_once:
@@ -217,8 +239,8 @@ class Call:
         reason = self._objection(failure, now, delay, draw, at_once=at_once)
         if reason is not None:
             if reason is Reason.BREAKER:
-                floor = max(floor, self._route.wait(now))
-            return self._end(Raise(None, reason, floor or None), now)
+                asked = max(asked, self._route.wait(now))
+            return self._end(Raise(None, reason, asked or None), now)
         self._once_used = self._once_used or at_once
         most = self._policy.retry.max_attempts
         self._events.append(
@@ -244,6 +266,7 @@ class Call:
         budget, news = self._budget, self._route.news()
         fraction = 1.0 if news is None else news.fraction
         objections: tuple[tuple[Reason, Callable[[], bool]], ...] = (
+            (Reason.CALLER, lambda: self._terms.stop),
             (Reason.OUTER, lambda: self._outer_repeats is not None and self._outer_repeats()),
             (Reason.ATTEMPTS, lambda: used_up or (most is not None and self._number >= most)),
             (Reason.DEADLINE, lambda: not self._limits.leave_time(now + delay)),

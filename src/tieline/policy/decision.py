@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from tieline.endpoint import Endpoint
@@ -86,3 +86,19 @@ class Raise(NamedTuple):
 
 
 Decision = Proceed | Sleep | Raise
+
+
+class Terms(NamedTuple):
+    """What retry settings of the client's own, given by the caller, say of another attempt.
+
+    Attributes:
+        wait: Seconds to wait first, at least.
+        stop: Whether they allow none.
+    """
+
+    wait: float = 0.0
+    stop: bool = False
+
+
+NO_TERMS: Final = Terms()
+"""The caller gave none."""

@@ -37,6 +37,7 @@ class Reason(StrEnum):
 
     HOPELESS = "not repeated: waiting does not help"
     SENT = "not repeated: the request may have been applied"
+    CALLER = "the caller's own retry settings allow no more"
     ATTEMPTS = "no attempts left"
     DEADLINE = "no time left for another attempt"
     BREAKER = "the circuit breaker is open"

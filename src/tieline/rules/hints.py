@@ -50,6 +50,38 @@ HINTS: Final[Mapping[str, str]] = {
     "read-only": "this server is a standby now: after a failover, connect again",
     "role": "the server has another role than target_session_attrs asks for",
     "serialization": "the transaction was rolled back and may be repeated as a whole",
+    "proxy": (
+        "it is the proxy that cannot be had, not the server behind it: look at the proxy's "
+        "address (HTTP_PROXY, HTTPS_PROXY, NO_PROXY, or the one given to the client)"
+    ),
+    "proxy-login": "the proxy asks for credentials, or does not accept those it was given",
+    "proxy-refuses": "the proxy answered, and opens no way to this server",
+    "not-http": "something other than an HTTP server answers on this port, or one behind TLS",
+    "truncated": "the answer ended too early: a server or proxy that crashed or was stopped",
+    "reused": "an idle connection was closed by the other side just as it was used again",
+    "throttled": "the server asks for fewer requests; Retry-After tells when it has room",
+    "gateway": "the server is overloaded, restarting, or unreachable for the gateway before it",
+    "slow-request": "the server gave up waiting for the rest of the request",
+    "unsupported": "the server does not know this method",
+    "redirects": "the server redirects more often than the client follows",
+    "no-path": "the server answered, and has nothing at that path",
+    "no-upgrade": (
+        "the server answered the opening like an ordinary request: is this host and path meant "
+        "for WebSockets?"
+    ),
+    "not-websocket": "something answers on this port that does not speak WebSocket",
+    "peer-objects": "the other side ended the connection because of what it was sent",
+    "bad-frame": "what came was no WebSocket frame, or larger than this client takes",
+    "closed": "the other side ended the connection in order, and for good",
+    "going-away": "the server restarts, or sends its clients elsewhere",
+    "application-close": (
+        "the application on the other side ended the connection with a code of its own: its "
+        "documentation tells what it means"
+    ),
+    "ping": "a ping was not answered in time: the other side hangs, or the network is gone",
+    "full-pool": (
+        "every connection of the pool is in use: read or close responses, or raise maxsize"
+    ),
     "breaker": "recent calls failed, so this one was not made; it passes by itself",
     "unhealthy": (
         "its health checks fail, so this call was not made: look at the service and at its checks"

@@ -12,7 +12,7 @@ from tieline.errors import (
     TielineError,
     code_to_errno,
 )
-from tieline.rules.classes import CLASSES
+from tieline.rules.classes import class_of
 from tieline.rules.fuse import fuse
 from tieline.rules.hints import HINTS
 from tieline.rules.natives import native_base
@@ -42,7 +42,12 @@ _OPEN, _OPEN_HINT = _VERDICTS[CircuitOpen][0], HINTS["breaker"]
 
 
 def final_error(
-    call: Call, decision: Raise, cause: BaseException | None, client: str, now: float
+    call: Call,
+    decision: Raise,
+    cause: BaseException | None,
+    client: str,
+    now: float,
+    ours: type[TielineError] | None = None,
 ) -> BaseException:
     """The exception that ends a call.
 
@@ -52,6 +57,7 @@ def final_error(
         cause: What the last attempt raised; None when none was made.
         client: Whose native base to use; empty for a guarded function.
         now: The time.
+        ours: Our class for the last failure, where the table has none for it: an answer.
     """
     last = call.attempts[-1] if call.attempts else None
     elapsed = now - call.started
@@ -71,12 +77,11 @@ def final_error(
     if decision.error is None:
         assert last is not None  # noqa: S101 - without an attempt there is a verdict of ours
         assert cause is not None  # noqa: S101 - an attempt that failed raised something
-        ours = CLASSES[last.failure.phase, last.failure.kind]
         return lost(
-            ours,
+            ours or class_of(last.failure),
             last.failure,
             cause,
-            endpoint=call.endpoint,
+            endpoint=last.endpoint,
             facts=facts,
             ending=ending,
             client=client,
@@ -89,7 +94,7 @@ def final_error(
         native = type(cause)
     facts |= {
         "failure": None if last is None else last.failure,
-        "endpoint": call.endpoint,
+        "endpoint": call.endpoint if last is None else last.endpoint,
         "hint": HINTS[hint],
     }
     return _build(decision.error, native, cause, saying=saying, ending=ending, facts=facts)
@@ -151,7 +156,7 @@ def lost(
     facts = {
         **facts,
         "failure": failure,
-        "errno": code_to_errno(failure.code),
+        "errno": code_to_errno(failure.code) or _resolver_number(failure, cause),
         "endpoint": endpoint,
         "hint": HINTS.get(failure.hint),
     }
@@ -161,6 +166,12 @@ def lost(
     except TypeError:
         native = native_base(client, ours, failure.phase)
         return _build(ours, native, cause, saying=saying, ending=ending, facts=facts)
+
+
+def _resolver_number(failure: Failure, cause: BaseException) -> int | None:
+    """The number of ``socket.EAI_NONAME`` and its like, which handlers compare with."""
+    number = getattr(cause, "errno", None) if failure.code.startswith("EAI_") else None
+    return number if isinstance(number, int) else None
 
 
 def config_error(

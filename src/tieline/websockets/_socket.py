@@ -1,0 +1,48 @@
+"""A socket to the server, for threads: all addresses of its name within the time there is."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+from tieline.engine import resolver
+from tieline.websockets._dial import is_literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tieline.websockets._dial import Opening
+
+LEAST = 0.001
+"""Seconds: a timeout of 0 means something else to a socket."""
+
+
+def open_socket(opening: Opening, keywords: Mapping[str, Any]) -> socket.socket:
+    """Look the name up, and try its addresses.
+
+    Args:
+        opening: Tells the name, and how long it may take.
+        keywords: As given, for ``socket.create_connection``.
+
+    Raises:
+        OSError: Of the last address, or of the name.
+    """
+    own = {name: value for name, value in keywords.items() if name not in ("address", "timeout")}
+    name = opening.name or ""
+    found = [name]
+    if not is_literal(name):
+        found = resolver.shared.resolve(name, opening.port, opening.left())
+    opening.resolved()
+    for address, share, last in opening.shares(found):
+        limits = (keywords.get("timeout"), share, opening.left())
+        limit = min((max(LEAST, limit) for limit in limits if limit is not None), default=None)
+        try:
+            sock = socket.create_connection((address, opening.port), timeout=limit, **own)
+        except Exception as error:
+            if last or not opening.goes_on(error):
+                raise
+        else:
+            opening.answered(address)
+            sock.settimeout(None)
+            return sock
+    raise AssertionError("a name that resolves has addresses")

@@ -1,0 +1,3 @@
+"""As ``websockets.asyncio``."""
+
+from websockets.asyncio import *

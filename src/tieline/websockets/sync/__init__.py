@@ -1,0 +1,3 @@
+"""As ``websockets.sync``."""
+
+from websockets.sync import *

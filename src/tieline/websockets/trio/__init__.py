@@ -1,0 +1,3 @@
+"""As ``websockets.trio``."""
+
+from websockets.trio import *
