@@ -31,7 +31,7 @@ class DropIn(NamedTuple):
         without: Native names left out: imports of its own that no user means.
         more: Submodule -> names in use that ``import *`` would leave out.
         below: Submodule -> module of ours and the names that come from it, as ``own``.
-        newer: Names that older releases do not have.
+        newer: Names that older releases have not, or only where another package is installed.
         modules: Submodules that are attributes as well, ours in place of the client's.
         deprecated: Modules, empty for the package, whose deprecated names come by ``__getattr__``.
     """
@@ -92,6 +92,9 @@ DROP_INS: Final = {
             "StatusLineTooLong",
             "TooManyFragments",
             "TooManyHeaders",
+            "Router",
+            "route",
+            "unix_route",
         ),
         modules=(
             "asyncio",

@@ -43,7 +43,6 @@ from websockets import ProtocolError as ProtocolError
 from websockets import ProxyError as ProxyError
 from websockets import Request as Request
 from websockets import Response as Response
-from websockets import Router as Router
 from websockets import SecurityError as SecurityError
 from websockets import Server as Server
 from websockets import ServerConnection as ServerConnection
@@ -56,9 +55,7 @@ from websockets import WebSocketException as WebSocketException
 from websockets import __version__ as __version__  # type: ignore[attr-defined]  # a public name
 from websockets import basic_auth as basic_auth
 from websockets import broadcast as broadcast
-from websockets import route as route
 from websockets import serve as serve
-from websockets import unix_route as unix_route
 from websockets import unix_serve as unix_serve
 
 from tieline.websockets import asyncio as asyncio
@@ -118,7 +115,6 @@ __all__ = [
     "ProxyError",
     "Request",
     "Response",
-    "Router",
     "SecurityError",
     "Server",
     "ServerConnection",
@@ -131,10 +127,8 @@ __all__ = [
     "basic_auth",
     "broadcast",
     "connect",
-    "route",
     "serve",
     "unix_connect",
-    "unix_route",
     "unix_serve",
 ]
 
@@ -172,6 +166,21 @@ with suppress(ImportError):
     from websockets import TooManyHeaders as TooManyHeaders
 
     __all__ += ["TooManyHeaders"]
+
+with suppress(ImportError):
+    from websockets import Router as Router
+
+    __all__ += ["Router"]
+
+with suppress(ImportError):
+    from websockets import route as route
+
+    __all__ += ["route"]
+
+with suppress(ImportError):
+    from websockets import unix_route as unix_route
+
+    __all__ += ["unix_route"]
 
 if not TYPE_CHECKING:
     from websockets import __getattr__ as __getattr__

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Coroutine, Iterable
     from typing import Literal
 
-    from websockets.typing import DataLike
+    from websockets.typing import Data, DataLike
 
 T = TypeVar("T")
 
