@@ -30,10 +30,10 @@ class DropIn(NamedTuple):
         lines: Further lines at the end.
         without: Native names left out: imports of its own that no user means.
         more: Submodule -> names in use that ``import *`` would leave out.
-        below: Submodule -> module of ours and the names that come from it, as ``own``.
         newer: Names that older releases have not, or only where another package is installed.
         modules: Submodules that are attributes as well, ours in place of the client's.
         deprecated: Modules, empty for the package, whose deprecated names come by ``__getattr__``.
+        inside: Submodule -> name -> module of ours that it comes from there.
     """
 
     doc: str
@@ -41,11 +41,14 @@ class DropIn(NamedTuple):
     lines: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     more: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-    below: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType({})
     newer: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     deprecated: tuple[str, ...] = ()
+    inside: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
+
+_POOL = "tieline.urllib3._pool"
+_MANAGER = "tieline.urllib3._manager"
 
 DROP_INS: Final = {
     "psycopg": DropIn(
@@ -61,6 +64,23 @@ DROP_INS: Final = {
             "pq": ("Escaping", "PGcancel", "PGcancelConn", "PGresult", "__impl__"),
         },
     ),
+    "urllib3": DropIn(
+        doc="urllib3, with pools that know how far each request came, and repeat what is safe.",
+        own={
+            _MANAGER: ("PoolManager", "ProxyManager", "proxy_from_url", "request"),
+            _POOL: ("HTTPConnectionPool", "HTTPSConnectionPool", "connection_from_url"),
+        },
+        without=("annotations", "http2", "logging", "ssl", "sys", "typing", "warnings"),
+        more={"util": ("connection",)},
+        inside={
+            "connectionpool": dict.fromkeys(
+                ("HTTPConnectionPool", "HTTPSConnectionPool", "connection_from_url"), _POOL
+            ),
+            "poolmanager": dict.fromkeys(
+                ("PoolManager", "ProxyManager", "proxy_from_url"), _MANAGER
+            ),
+        },
+    ),
     "websockets": DropIn(
         doc="websockets, with connections that know what to do when the server fails.",
         own={
@@ -68,19 +88,18 @@ DROP_INS: Final = {
             "tieline.websockets._connection_aio": ("ClientConnection",),
         },
         more={"asyncio.client": ("process_exception",)},
-        below={
+        inside={
             "asyncio.client": {
-                "tieline.websockets._connect_aio": ("connect", "unix_connect"),
-                "tieline.websockets._connection_aio": ("ClientConnection",),
+                "ClientConnection": "tieline.websockets._connection_aio",
+                "connect": "tieline.websockets._connect_aio",
+                "unix_connect": "tieline.websockets._connect_aio",
             },
             "sync.client": {
-                "tieline.websockets._connect": (
-                    "connect",
-                    "reconnect",
-                    "unix_connect",
-                    "unix_reconnect",
-                ),
-                "tieline.websockets._connection": ("ClientConnection",),
+                "ClientConnection": "tieline.websockets._connection",
+                "connect": "tieline.websockets._connect",
+                "reconnect": "tieline.websockets._connect",
+                "unix_connect": "tieline.websockets._connect",
+                "unix_reconnect": "tieline.websockets._connect",
             },
         },
         without=("TYPE_CHECKING", "annotations", "lazy_import"),
@@ -137,6 +156,7 @@ def render(client: str) -> dict[Path, str]:
     ours = {name for names in drop_in.own.values() for name in names}
     other = {
         *ours,
+        *drop_in.inside,
         *drop_in.without,
         *drop_in.newer,
         *(submodules(native) if drop_in.modules else ()),
@@ -153,7 +173,8 @@ def render(client: str) -> dict[Path, str]:
         for module, names in drop_in.own.items()
         for name in names
     ]
-    body += [f"from tieline.{client} import {name} as {name}" for name in drop_in.modules]
+    attributes = drop_in.modules or drop_in.inside
+    body += [f"from tieline.{client} import {name} as {name}" for name in attributes]
     body += ["", *drop_in.lines, "", f"__all__ = {listed!r}", ""]
     body += _optional(client, drop_in.newer) + _deprecated(client, drop_in, "")
     files = {Path("__init__.py"): "\n".join(body)}
@@ -167,17 +188,23 @@ def render(client: str) -> dict[Path, str]:
         )
         lines = [f'"""As ``{client}.{name}``."""', ""]
         lines += ["from typing import TYPE_CHECKING", ""] if name in drop_in.deprecated else []
-        if name in drop_in.below:
-            own = drop_in.below[name]
-            lines += [f"from {home} import {one} as {one}" for home in own for one in own[home]]
-        else:
+        if not _all_ours(f"{client}.{name}", drop_in.inside.get(name, {})):
             lines += [f"from {client}.{name} import *"]
         lines += [
             f"from {client}.{name} import {extra} as {extra}"
             for extra in drop_in.more.get(name, ())
         ]
+        lines += [
+            f"from {module} import {own} as {own}"
+            for own, module in drop_in.inside.get(name, {}).items()
+        ]
         files[path] = "\n".join([*lines, "", *_deprecated(client, drop_in, name)])
     return files
+
+
+def _all_ours(module: str, ours: Mapping[str, str]) -> bool:
+    """Whether all that a module lists is replaced."""
+    return bool(ours) and {*getattr(importlib.import_module(module), "__all__", ())} == {*ours}
 
 
 def _optional(client: str, names: Iterable[str]) -> list[str]:

@@ -9,7 +9,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Final
 
-from tieline.errors import ConfigError, ConnectTimeout, DeadlineExceeded, TielineError
+from tieline.errors import (
+    ConfigError,
+    ConnectTimeout,
+    DeadlineExceeded,
+    NotAttempted,
+    TielineError,
+)
 from tieline.failure import REQUEST_PHASES, Phase
 
 if TYPE_CHECKING:
@@ -26,7 +32,8 @@ NATIVES: Final[Mapping[tuple[str, type[TielineError], str], str]] = {
     ("requests", DeadlineExceeded, "request"): "requests.exceptions.ReadTimeout",
     ("requests", ConfigError, ""): "requests.exceptions.InvalidURL",
     ("urllib3", TielineError, ""): "urllib3.exceptions.HTTPError",
-    ("urllib3", DeadlineExceeded, ""): "urllib3.exceptions.TimeoutError",
+    # What urllib3 raises when a server cannot be had: callers' fallbacks catch this one.
+    ("urllib3", NotAttempted, ""): "urllib3.exceptions.MaxRetryError",
     ("urllib3", ConfigError, ""): "urllib3.exceptions.LocationParseError",
     ("websockets", TielineError, ""): "websockets.exceptions.WebSocketException",
     ("websockets", ConfigError, ""): "websockets.exceptions.InvalidURI",

@@ -1,0 +1,62 @@
+"""What a pool goes by: the one place where settings are looked up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from tieline.policy.defaults import DEFAULTS
+from tieline.policy.retry import Retry
+
+if TYPE_CHECKING:
+    from tieline.policy.policy import Policy
+
+
+class Settings(NamedTuple):
+    """The settings of one pool.
+
+    Attributes:
+        client: The client that callers see: ``urllib3`` or ``requests``.
+        name: Name of the target; None for the origin.
+        policy: The policy.
+        given: Whether somebody has given that policy.
+        enabled: Whether to do anything at all.
+    """
+
+    client: str
+    name: str | None
+    policy: Policy
+    given: bool
+    enabled: bool
+
+
+def settings(client: str, target: str | None, policy: Policy | None) -> Settings:
+    """What holds for a client of that target.
+
+    Args:
+        client: The client that callers see.
+        target: Name of the target; None for the origin.
+        policy: As given to the client; None where it was not.
+    """
+    return Settings(client, target, policy or DEFAULTS[client], policy is not None, enabled=True)
+
+
+@lru_cache(maxsize=64)
+def for_call(policy: Policy, call: float | None, *, theirs: bool) -> Policy:
+    """The policy of one call.
+
+    Args:
+        policy: Of its target.
+        call: Seconds for all of it, which an explicit timeout may have made longer.
+        theirs: Whether retry settings of the caller's decide how often.
+    """
+    retry = Retry(max_attempts=None) if theirs else policy.retry
+    attempt = policy.attempt_timeout
+    return replace(policy, call_timeout=call, retry=retry, attempt_timeout=attempt)
+
+
+@lru_cache(maxsize=64)
+def for_body(policy: Policy) -> Policy:
+    """The policy for a body that is read after the call: it has no total."""
+    return replace(policy, call_timeout=None, attempt_timeout=None)

@@ -1,0 +1,3 @@
+"""As ``urllib3.connection``."""
+
+from urllib3.connection import *

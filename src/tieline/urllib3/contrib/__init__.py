@@ -1,0 +1,3 @@
+"""As ``urllib3.contrib``."""
+
+from urllib3.contrib import *

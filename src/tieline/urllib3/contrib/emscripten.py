@@ -1,0 +1,3 @@
+"""As ``urllib3.contrib.emscripten``."""
+
+from urllib3.contrib.emscripten import *

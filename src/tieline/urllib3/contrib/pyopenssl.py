@@ -1,0 +1,3 @@
+"""As ``urllib3.contrib.pyopenssl``."""
+
+from urllib3.contrib.pyopenssl import *

@@ -1,0 +1,3 @@
+"""As ``urllib3.contrib.socks``."""
+
+from urllib3.contrib.socks import *

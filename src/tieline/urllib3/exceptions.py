@@ -1,0 +1,3 @@
+"""As ``urllib3.exceptions``."""
+
+from urllib3.exceptions import *

@@ -1,0 +1,3 @@
+"""As ``urllib3.fields``."""
+
+from urllib3.fields import *

@@ -1,0 +1,3 @@
+"""As ``urllib3.filepost``."""
+
+from urllib3.filepost import *

@@ -1,0 +1,3 @@
+"""As ``urllib3.http2.connection``."""
+
+from urllib3.http2.connection import *

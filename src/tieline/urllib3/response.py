@@ -1,0 +1,3 @@
+"""As ``urllib3.response``."""
+
+from urllib3.response import *

@@ -1,0 +1,3 @@
+"""As ``urllib3.util.connection``."""
+
+from urllib3.util.connection import *

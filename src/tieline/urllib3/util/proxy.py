@@ -1,0 +1,3 @@
+"""As ``urllib3.util.proxy``."""
+
+from urllib3.util.proxy import *

@@ -1,0 +1,3 @@
+"""As ``urllib3.util.request``."""
+
+from urllib3.util.request import *

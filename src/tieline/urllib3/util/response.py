@@ -1,0 +1,3 @@
+"""As ``urllib3.util.response``."""
+
+from urllib3.util.response import *

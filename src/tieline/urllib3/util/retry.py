@@ -1,0 +1,3 @@
+"""As ``urllib3.util.retry``."""
+
+from urllib3.util.retry import *

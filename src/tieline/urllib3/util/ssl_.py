@@ -1,0 +1,3 @@
+"""As ``urllib3.util.ssl_``."""
+
+from urllib3.util.ssl_ import *

@@ -1,0 +1,3 @@
+"""As ``urllib3.util.ssl_match_hostname``."""
+
+from urllib3.util.ssl_match_hostname import *

@@ -1,0 +1,3 @@
+"""As ``urllib3.util.ssltransport``."""
+
+from urllib3.util.ssltransport import *

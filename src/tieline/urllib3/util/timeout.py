@@ -1,0 +1,3 @@
+"""As ``urllib3.util.timeout``."""
+
+from urllib3.util.timeout import *

@@ -1,0 +1,3 @@
+"""As ``urllib3.util.url``."""
+
+from urllib3.util.url import *

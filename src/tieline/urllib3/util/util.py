@@ -1,0 +1,3 @@
+"""As ``urllib3.util.util``."""
+
+from urllib3.util.util import *

@@ -1,0 +1,3 @@
+"""As ``urllib3.util.wait``."""
+
+from urllib3.util.wait import *
