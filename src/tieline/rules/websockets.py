@@ -110,12 +110,14 @@ class Evidence:
 
     Attributes:
         phase: How far it had come.
+        secure: Whether TLS is what comes after the connection.
         proxied: Whether it is still on its way through a proxy.
         answer: What the client found wrong with the answer; None where it came to none.
         reset: Whether the system told of a reset, also where the client forgot it.
     """
 
     phase: Phase = Phase.RESOLVE
+    secure: bool = False
     proxied: bool = False
     answer: BaseException | None = None
     reset: bool = False
@@ -138,9 +140,7 @@ def _classify(error: Exception, evidence: Evidence) -> Failure | None:
     The exception alone does not tell: one and the same reset comes in three types, by chance. So
     what the client found wrong with an answer goes first, then what the system told.
     """
-    told: BaseException = error
-    if evidence.answer is not None and _HANDSHAKE not in system.type_names(error):
-        told = evidence.answer
+    told = _telling(error, evidence.answer)
     response = getattr(told, "response", None)
     if response is not None:
         return _declined(response, by_proxy=_NOT_DONE in system.type_names(told))
@@ -149,13 +149,23 @@ def _classify(error: Exception, evidence: Evidence) -> Failure | None:
         rule = found[1]
         if isinstance(told.__cause__, EOFError) or rule is _CUT:
             rule = _RESET if evidence.reset or is_reset(error) or is_reset(told) else _CUT
-        return rule.failure(rule.phase or _accepted(evidence.phase))
+        return rule.failure(rule.phase or _accepted(evidence))
     if isinstance(error, OSError) and not system.code_of(error):
         return _without_number(error, evidence)
     failure = system.classify(error, evidence.phase)
-    if failure is not None and evidence.phase is Phase.TLS and failure.kind is Kind.EOF:
-        return dataclasses.replace(failure, phase=Phase.TLS)
+    if failure is not None and failure.kind in (Kind.RESET, Kind.EOF):
+        # A reset can overtake the report that the connection was accepted.
+        return dataclasses.replace(failure, phase=_accepted(evidence))
     return failure
+
+
+def _telling(error: Exception, answer: BaseException | None) -> BaseException:
+    """What was raised, or what was wrong with the answer, where that tells more."""
+    if answer is None or _HANDSHAKE in system.type_names(error):
+        return error
+    # Giving up cuts the connection, which then ends without an answer.
+    gave_up = isinstance(error, TimeoutError) and isinstance(answer.__cause__, EOFError)
+    return error if gave_up else answer
 
 
 def _declined(response: Any, *, by_proxy: bool) -> Failure:
@@ -168,9 +178,11 @@ def _declined(response: Any, *, by_proxy: bool) -> Failure:
     return rule.failure(Phase.HANDSHAKE, code=status, retry_after=asked)
 
 
-def _accepted(phase: Phase) -> Phase:
-    """The client has had a connection, or it would have failed in another way."""
-    return Phase.HANDSHAKE if phase in (Phase.RESOLVE, Phase.CONNECT) else phase
+def _accepted(evidence: Evidence) -> Phase:
+    """The phase of a connection that somebody has accepted."""
+    if evidence.phase in (Phase.RESOLVE, Phase.CONNECT):
+        return Phase.TLS if evidence.secure else Phase.HANDSHAKE
+    return evidence.phase
 
 
 def _without_number(error: OSError, evidence: Evidence) -> Failure | None:

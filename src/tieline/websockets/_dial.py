@@ -60,7 +60,7 @@ class Opening:
         port: The port there.
     """
 
-    __slots__ = ("_connection", "_evidence", "_secure", "name", "place", "port", "until")
+    __slots__ = ("_connection", "_evidence", "name", "place", "port", "until")
 
     def __init__(self, until: float | None) -> None:
         """Nothing was seen yet."""
@@ -70,7 +70,6 @@ class Opening:
         self.port: int | None = None
         self._connection: Any = None
         self._evidence = Evidence(Phase.CONNECT)
-        self._secure = False
 
     def hop(self, given: Given, uri: WebSocketURI, proxy: Any, keywords: Mapping[str, Any]) -> None:
         """Begin to connect: at first, and after each redirect.
@@ -82,8 +81,7 @@ class Opening:
             keywords: What the client hands on to what connects.
         """
         self._connection = None
-        self._secure = uri.secure
-        self._evidence = Evidence(Phase.CONNECT)
+        self._evidence = Evidence(Phase.CONNECT, secure=uri.secure)
         place = place_of(uri, keywords)
         self.place = None if place == given.place else place
         self.name = None
@@ -150,7 +148,7 @@ class Opening:
             return evidence
         state = vars(connection)
         open_for_frames = "transport" in state or "socket" in state
-        evidence.phase = Phase.HANDSHAKE if open_for_frames or not self._secure else Phase.TLS
+        evidence.phase = Phase.HANDSHAKE if open_for_frames or not evidence.secure else Phase.TLS
         evidence.answer = getattr(connection.protocol, "handshake_exc", None)
         broken = state.get("connection_exc") or state.get("recv_exc")
         evidence.reset = state.get("_tieline_reset", False) or is_reset(broken)
