@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import ssl
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -182,6 +184,12 @@ def test_one_name_for_each_failure(client: Sockets, row: Row) -> None:
         assert error.maybe_applied is False
         assert len(error.attempts) == 1
         assert error.endpoint == (row.scheme, server.host, server.port)
+        if row.kind is Kind.RESET and row.scheme == "wss":
+            # `ssl.wrap_socket` leaves a socket that was reset meanwhile to the garbage collector.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ResourceWarning)
+                del error
+                gc.collect()
 
 
 STATUSES = [

@@ -145,11 +145,20 @@ class ClientConnection(Seam, native.ClientConnection):
         raise final
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close, as ``close`` of websockets does; a deadline around it shortens its timeout."""
+        """Close, as ``close`` of websockets does, and cut the connection when a deadline comes."""
         left = left_of(deadline_var.get())
-        if left is not None and (self.close_timeout is None or left < self.close_timeout):
-            self.close_timeout = max(0.0, left)
-        await super().close(code, reason)
+        if left is None:
+            return await super().close(code, reason)
+        cut = asyncio.timeout(max(0.0, left))
+        try:
+            async with cut:
+                return await super().close(code, reason)
+        except TimeoutError:
+            if not cut.expired():
+                raise
+        # Not even the goodbye could be handed over.
+        self.transport.abort()
+        return await self.wait_closed()
 
     def terminate_pending_pings(self) -> None:
         """Tell those who wait for a pong what became of the connection."""

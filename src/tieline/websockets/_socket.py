@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ def open_socket(opening: Opening, keywords: Mapping[str, Any]) -> socket.socket:
         limit = min((max(LEAST, limit) for limit in limits if limit is not None), default=None)
         try:
             sock = socket.create_connection((address, opening.port), timeout=limit, **own)
+            _check(sock)
         except Exception as error:
             if last or not opening.goes_on(error):
                 raise
@@ -46,3 +48,11 @@ def open_socket(opening: Opening, keywords: Mapping[str, Any]) -> socket.socket:
             sock.settimeout(None)
             return sock
     raise AssertionError("a name that resolves has addresses")
+
+
+def _check(sock: socket.socket) -> None:
+    """Notice a reset that came at once: ``wrap_socket`` would leave such a socket open."""
+    number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if number:
+        sock.close()
+        raise OSError(number, os.strerror(number))
