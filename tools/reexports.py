@@ -188,7 +188,8 @@ def render(client: str) -> dict[Path, str]:
         )
         lines = [f'"""As ``{client}.{name}``."""', ""]
         lines += ["from typing import TYPE_CHECKING", ""] if name in drop_in.deprecated else []
-        if not _all_ours(f"{client}.{name}", drop_in.inside.get(name, {})):
+        ours_inside = drop_in.inside.get(name, {})
+        if not (packaged or ours_inside) or _takes_all(f"{client}.{name}", ours_inside):
             lines += [f"from {client}.{name} import *"]
         lines += [
             f"from {client}.{name} import {extra} as {extra}"
@@ -202,9 +203,19 @@ def render(client: str) -> dict[Path, str]:
     return files
 
 
-def _all_ours(module: str, ours: Mapping[str, str]) -> bool:
-    """Whether all that a module lists is replaced."""
-    return bool(ours) and {*getattr(importlib.import_module(module), "__all__", ())} == {*ours}
+def _takes_all(name: str, ours: Mapping[str, str]) -> bool:
+    """Whether a module has names of its own that are not replaced.
+
+    A package without any is a place for modules: taking its attributes would put the client's
+    modules in the place of ours, as far as they happen to be loaded.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        module = importlib.import_module(name)
+    if hasattr(module, "__all__"):
+        return {*module.__all__} != {*ours}
+    names = public_names(module)
+    return any(not isinstance(getattr(module, name), ModuleType) for name in names)
 
 
 def _optional(client: str, names: Iterable[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import datetime
+import datetime as dt
 import hashlib
 import inspect
 import ssl
@@ -21,6 +21,7 @@ from tieline.websockets.sync import client as ours_sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
+    from typing import Self
 
     from tieline.testing import FaultServer
     from tieline.testing.faults import Connection, Fault
@@ -136,7 +137,7 @@ class Session:
 
         return called
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Self:
         if not self.flavour.is_async:
             self.connection.__enter__()
         return self
@@ -295,7 +296,7 @@ def tls(certificate: str) -> ssl.SSLContext:
     names = ["other.example"] if certificate == "wrong-host" else ["127.0.0.1", "localhost"]
     expiry = None
     if certificate == "expired":
-        expiry = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+        expiry = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     issuer.issue_cert(*names, not_after=expiry).configure_cert(made)
     return made

@@ -137,13 +137,12 @@ def resets(connection: Connection) -> None:
 
 def test_a_reset(client: Sockets) -> None:
     """An RST: Reset, also where it is noticed in sending."""
-    with FaultServer(resets) as server:
-        with client.connect(uri_of(server)) as connection:
-            error = lose(connection)
-            assert type(error).__name__ == "Reset"
-            assert isinstance(error, ConnectionClosedError)
-            with pytest.raises(tieline.Reset) as caught:
-                connection.send("late")
+    with FaultServer(resets) as server, client.connect(uri_of(server)) as connection:
+        error = lose(connection)
+        assert type(error).__name__ == "Reset"
+        assert isinstance(error, ConnectionClosedError)
+        with pytest.raises(tieline.Reset) as caught:
+            connection.send("late")
     assert caught.value.failure is not None
     assert caught.value.failure.phase is Phase.SEND
     # It was noticed before: nothing was handed over.
@@ -429,7 +428,9 @@ def test_a_deadline_ends_send(client: Sockets) -> None:
         connection.pause()
 
     with FaultServer(upgraded(then)) as server:
-        connection = client.connect(uri_of(server), close_timeout=0.1, ping_interval=None, **legacy(client))
+        connection = client.connect(
+            uri_of(server), close_timeout=0.1, ping_interval=None, **legacy(client)
+        )
         with tieline.deadline(0.3), pytest.raises(tieline.DeadlineExceeded) as caught:
             connection.send(b"x" * 50_000_000)
         assert caught.value.maybe_applied is True
@@ -444,7 +445,9 @@ def test_a_deadline_waits_for_no_other_thread(client: Sockets) -> None:
         connection.pause()
 
     with FaultServer(upgraded(then)) as server:
-        connection = client.connect(uri_of(server), close_timeout=0.1, ping_interval=None, **legacy(client))
+        connection = client.connect(
+            uri_of(server), close_timeout=0.1, ping_interval=None, **legacy(client)
+        )
 
         def stuck() -> None:
             with pytest.raises(tieline.TielineError), tieline.deadline(0.6):

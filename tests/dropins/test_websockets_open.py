@@ -223,7 +223,9 @@ def test_a_status_that_is_no_upgrade(
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
-def test_retry_after_is_waited_for(client: Sockets, clock: tieline.testing.ManualClock, status: int) -> None:
+def test_retry_after_is_waited_for(
+    client: Sockets, clock: tieline.testing.ManualClock, status: int
+) -> None:
     """A status that may pass is repeated, and never earlier than the server asked."""
 
     def recovering(connection: Connection) -> None:
@@ -239,7 +241,9 @@ def test_retry_after_is_waited_for(client: Sockets, clock: tieline.testing.Manua
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_what_waiting_does_not_help_is_not_repeated(client: Sockets, clock: tieline.testing.ManualClock, status: int) -> None:
+def test_what_waiting_does_not_help_is_not_repeated(
+    client: Sockets, clock: tieline.testing.ManualClock, status: int
+) -> None:
     """A rejected credential or path is offered once."""
     with FaultServer(answers(status)) as server:
         fail(client, uri_of(server), policy=None)
@@ -324,7 +328,10 @@ def test_a_refusal_on_each_address(
 
 def test_a_dead_address_costs_its_share(client: Sockets, names: dict[str, Any]) -> None:
     """The next address is tried within the same attempt, and tried first the next time."""
-    with FaultServer(Silence()) as silent, FaultServer(stays, host="127.0.0.2", port=silent.port) as server:
+    with (
+        FaultServer(Silence()) as silent,
+        FaultServer(stays, host="127.0.0.2", port=silent.port) as server,
+    ):
         names["two.test"] = ["127.0.0.1", "127.0.0.2"]
         del silent
         uri = f"ws://two.test:{server.port}/"
@@ -407,7 +414,9 @@ def test_redirects_keep_working(client: Sockets) -> None:
         assert b"GET /new" in target.received[0]
 
 
-def test_each_attempt_begins_at_the_start(client: Sockets, clock: tieline.testing.ManualClock) -> None:
+def test_each_attempt_begins_at_the_start(
+    client: Sockets, clock: tieline.testing.ManualClock
+) -> None:
     """A redirect is for now: the next attempt asks the first server again where to go."""
     redirecting(client)
     with FaultServer(answers(503)) as sick, FaultServer(stays) as well:
@@ -473,7 +482,9 @@ def test_a_proxy_that_declines(client: Sockets) -> None:
 def test_a_silent_proxy(client: Sockets) -> None:
     """It accepted, and said nothing."""
     with FaultServer(Silence()) as proxy:
-        error = fail(client, "ws://api.example/", proxy=f"http://{proxy.host}:{proxy.port}", policy=BRIEF)
+        error = fail(
+            client, "ws://api.example/", proxy=f"http://{proxy.host}:{proxy.port}", policy=BRIEF
+        )
     assert named(error) == ("HandshakeFailed", HANDSHAKE, Kind.TIMEOUT, True)
     assert isinstance(error, TimeoutError)
     assert "the proxy" in str(error)
@@ -522,7 +533,10 @@ def test_a_proxy_that_makes_no_sense(client: Sockets, proxy: str) -> None:
         client.connect("ws://api.example/", proxy=proxy)
     assert isinstance(caught.value, native.InvalidProxy)
     assert caught.value.proxy == proxy
-    assert "hush" not in f"{caught.value}{caught.value!r}{caught.value.__cause__}{caught.value.__context__}"
+    assert (
+        "hush"
+        not in f"{caught.value}{caught.value!r}{caught.value.__cause__}{caught.value.__context__}"
+    )
 
 
 # --- settings -------------------------------------------------------------------------------------
@@ -572,7 +586,9 @@ def test_the_environment_names_the_server(client: Sockets, monkeypatch: pytest.M
 
 def test_no_url_in_the_environment(client: Sockets) -> None:
     """The error names the variable that is missing."""
-    with pytest.raises(tieline.ConfigError, match="TIELINE_TARGETS__TICKS__URL is not set") as caught:
+    with pytest.raises(
+        tieline.ConfigError, match="TIELINE_TARGETS__TICKS__URL is not set"
+    ) as caught:
         client.connect(target="ticks")
     assert isinstance(caught.value, native.InvalidURI)
 
@@ -641,7 +657,11 @@ def test_connections_of_the_callers_own_class(client: Sockets, native_kind: str)
     import websockets.sync.client
 
     module = websockets.asyncio.client if client.is_async else websockets.sync.client
-    base = client.module.ClientConnection if native_kind != "native-subclass" else module.ClientConnection
+    base = (
+        client.module.ClientConnection
+        if native_kind != "native-subclass"
+        else module.ClientConnection
+    )
 
     class Mine(base):  # type: ignore[misc,valid-type]  # of either flavour
         made = True

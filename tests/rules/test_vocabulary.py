@@ -12,7 +12,7 @@ from tests.rules.natives import OURS
 from tieline import errors
 from tieline.endpoint import Endpoint
 from tieline.failure import Failure, Kind, Phase, Safety
-from tieline.rules import libpq, natives, sqlstate, system, translate
+from tieline.rules import http, libpq, natives, sqlstate, system, translate, websockets
 from tieline.rules.hints import HINTS
 from tieline.rules.natives import NATIVES, native_base, native_class
 from tieline.rules.phrases import DOING, PHRASES, describe, seconds
@@ -26,8 +26,20 @@ RULES = [
     *system.TYPES.values(),
     *system.NAMES.values(),
     *(rule for _, rule in libpq.TEXTS),
+    *http.STATUSES.values(),
+    *http.TUNNELS.values(),
+    *http.ERRORS.values(),
+    *http.MESSAGES.values(),
+    *websockets.EXCEPTIONS.values(),
+    *websockets.STATUSES.values(),
+    *websockets.RECEIVED.values(),
+    *websockets.FAILED.values(),
+    websockets.APPLICATION,
+    websockets.NO_UPGRADE,
+    websockets.NO_TUNNEL,
+    websockets.NO_PONG,
 ]
-OF_THE_DROP_INS = {"outcome", "server-gone", "deadline"}
+OF_THE_DROP_INS = {"outcome", "server-gone", "deadline", "proxy", "reused"}
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -50,8 +50,8 @@ EXCEPTIONS: Final[Mapping[str, Rule]] = {
 
 _DENIED = Rule(Kind.DENIED, repeat=False, hint="login")
 _NO_PATH = Rule(Kind.NO_TARGET, repeat=False, hint="no-path")
-_NO_TUNNEL = Rule(Kind.ANSWERED, repeat=False, hint="proxy-refuses")
-_NO_UPGRADE = Rule(Kind.ANSWERED, repeat=False, hint="no-upgrade")
+NO_TUNNEL: Final = Rule(Kind.ANSWERED, repeat=False, hint="proxy-refuses")
+NO_UPGRADE: Final = Rule(Kind.ANSWERED, repeat=False, hint="no-upgrade")
 
 STATUSES: Final[Mapping[str, Rule]] = {
     **{str(status): http.STATUSES[status] for status in (408, 429, 502, 503, 504)},
@@ -94,6 +94,8 @@ FAILED: Final[Mapping[int, Rule]] = {
     1009: _BAD_FRAME,
 }
 """Close code that the client itself sent first, because of what it received."""
+
+NO_PONG: Final = Rule(Kind.TIMEOUT, hint="ping")
 
 PING_TIMEOUT: Final = "keepalive ping timeout"
 """Reason that the client gives with the code 1011 when a ping of its own was not answered."""
@@ -170,7 +172,7 @@ def _telling(error: Exception, answer: BaseException | None) -> BaseException:
 
 def _declined(response: Any, *, by_proxy: bool) -> Failure:
     status, headers = str(response.status_code), response.headers
-    table, otherwise = (http.TUNNELS, _NO_TUNNEL) if by_proxy else (STATUSES, _NO_UPGRADE)
+    table, otherwise = (http.TUNNELS, NO_TUNNEL) if by_proxy else (STATUSES, NO_UPGRADE)
     rule = table.get(status, otherwise)
     # The first of several: asking for the only one of two is an error.
     after, date = (next(iter(headers.get_all(name)), None) for name in ("Retry-After", "Date"))
@@ -239,7 +241,7 @@ def classify_close(error: Any, phase: Phase, *, reset: bool, in_flight: bool) ->
     elif code in FAILED:
         rule = FAILED[code]
     elif error.sent.reason == PING_TIMEOUT:
-        rule = Rule(Kind.TIMEOUT, hint="ping")
+        rule = NO_PONG
     else:
         return None
     failure = rule.failure(phase, code="" if code is None else str(code))

@@ -1,3 +1,1 @@
 """As ``websockets.asyncio``."""
-
-from websockets.asyncio import *

@@ -1,3 +1,1 @@
 """As ``websockets.sync``."""
-
-from websockets.sync import *

@@ -1,3 +1,1 @@
 """As ``websockets.trio``."""
-
-from websockets.trio import *
