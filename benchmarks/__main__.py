@@ -8,9 +8,8 @@ import platform
 
 import click
 
-from benchmarks import engine
+from benchmarks import engine, postgres, websockets
 from benchmarks.measure import least_nanoseconds, least_nanoseconds_async
-from benchmarks.postgres import ratios
 
 
 @click.command()
@@ -41,9 +40,12 @@ def main(rounds: int, pairs: int) -> None:
     click.echo("\n16 callers at half-open: how many reach the server")
     for name, count in engine.probes():
         click.echo(f"  {count:10}  {name}")
-    click.echo("\nreal calls, tieline.psycopg over psycopg, median ratio in each of 5 rounds")
-    for name, medians in ratios(5, pairs):
-        click.echo(f"  {' '.join(f'{ratio:.3f}' for ratio in medians)}  {name}")
+    for client, ratios in (("psycopg", postgres.ratios), ("websockets", websockets.ratios)):
+        click.echo(
+            f"\nreal calls, tieline.{client} over {client}, median ratio in each of 5 rounds"
+        )
+        for name, medians in ratios(5, pairs):
+            click.echo(f"  {' '.join(f'{ratio:.3f}' for ratio in medians)}  {name}")
 
 
 if __name__ == "__main__":

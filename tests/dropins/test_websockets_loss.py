@@ -255,6 +255,21 @@ def test_streaming_is_told_too(client: Sockets) -> None:
             pieces(connection)
 
 
+def test_the_native_warning_names_the_callers_line() -> None:
+    """A connection that is used without a block is warned of where it is used."""
+    from tieline.websockets._connect import RECONNECTS
+    from tieline.websockets.sync.client import connect
+
+    if not RECONNECTS:
+        pytest.skip("this release of websockets does not warn")
+    with FaultServer(stays) as server:
+        connection = connect(uri_of(server))
+        with pytest.warns(DeprecationWarning, match="context manager") as caught:
+            connection.send("x")
+        assert caught[0].filename == __file__
+        connection.close()
+
+
 # --- what is in flight ----------------------------------------------------------------------------
 
 

@@ -72,6 +72,7 @@ class reconnect(_Native):  # noqa: N801 - as websockets has it
     _tieline: Given
     _tieline_hook: Callable[[ClientConnection], object] | None
     _tieline_once: bool
+    _tieline_proxy: str | Literal[True] | None
 
     if TYPE_CHECKING:
 
@@ -121,6 +122,7 @@ class reconnect(_Native):  # noqa: N801 - as websockets has it
             self._tieline = given(uri, target, policy, kwargs)
             self._tieline_hook = on_reconnect
             self._tieline_once = False
+            self._tieline_proxy = kwargs.get("proxy", True)
             if self._tieline.enabled:
                 asked = kwargs.get("create_connection")
                 kwargs["create_connection"] = factory(ClientConnection, asked, note)
@@ -179,7 +181,8 @@ class reconnect(_Native):  # noqa: N801 - as websockets has it
         if opening is None:
             return super().open_socket(deadline)
         uri = parse_uri(self.uri)
-        opening.hop(self._tieline, uri, self.proxy, self.open_socket_kwargs)
+        asked = self._tieline_proxy
+        self.proxy = opening.hop(self._tieline, uri, asked, self.open_socket_kwargs)
         self.additional_headers = self._tieline.headers(uri, self.additional_headers)
         if opening.name is None:
             return super().open_socket(deadline)
@@ -232,7 +235,7 @@ class reconnect(_Native):  # noqa: N801 - as websockets has it
             if final is error:
                 raise
             raise final from None
-        dial.opened(connection)
+        dial.opened(connection, opening)
         return connection  # type: ignore[no-any-return]  # made by our factory
 
 

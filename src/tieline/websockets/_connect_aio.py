@@ -74,6 +74,7 @@ class connect(native.connect):  # noqa: N801 - as websockets has it
     _tieline: Given
     _tieline_hook: Callable[[ClientConnection], Awaitable[object] | object] | None
     _tieline_once: bool
+    _tieline_proxy: str | Literal[True] | None
 
     if TYPE_CHECKING:
 
@@ -119,6 +120,7 @@ class connect(native.connect):  # noqa: N801 - as websockets has it
             self._tieline = given(uri, target, policy, kwargs)
             self._tieline_hook = on_reconnect
             self._tieline_once = False
+            self._tieline_proxy = kwargs.get("proxy", True)
             if self._tieline.enabled:
                 asked = kwargs.get("create_connection")
                 kwargs["create_connection"] = factory(ClientConnection, asked, note)
@@ -231,7 +233,7 @@ class connect(native.connect):  # noqa: N801 - as websockets has it
         if "connection" in vars(attempt):
             # Where websockets 15 and 16 look for it at the end of the block.
             self.connection = attempt.connection
-        dial.opened(connection)
+        dial.opened(connection, opening)
         return connection
 
     async def _tieline_open(self) -> Any:
@@ -243,7 +245,7 @@ class connect(native.connect):  # noqa: N801 - as websockets has it
         name = name if name in vars(self) else "connection_kwargs"
         keywords = getattr(self, name)
         uri = parse_uri(self.uri)
-        opening.hop(self._tieline, uri, self.proxy, keywords)
+        self.proxy = opening.hop(self._tieline, uri, self._tieline_proxy, keywords)
         self.additional_headers = self._tieline.headers(uri, self.additional_headers)
         if opening.name is None or is_literal(opening.name):
             opening.resolved()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import socket
 import struct
 import sys
-import time
+import warnings
 from contextlib import suppress
-from typing import TYPE_CHECKING, overload
+from time import monotonic
+from typing import TYPE_CHECKING, Final, overload
 
 from websockets.exceptions import ConnectionClosed
+from websockets.protocol import OPEN
 from websockets.sync import client as native
 
-from tieline.engine.context import deadline_var
+from tieline.engine.context import deadline_var, guard_var
 from tieline.failure import Phase
 from tieline.websockets._seam import Seam, left_of
 
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
 
     from tieline.policy.deadline import Deadline
 
+LEGACY: Final = (
+    "connect() must be used as a context manager: with connect(...) as websocket: ...; "
+    "alternatively, use websocket = connect(..., legacy=True) to connect directly"
+)
+"""As websockets has it: nobody is told a second time, of a line in here."""
+
 
 class ClientConnection(Seam, native.ClientConnection):
     """A ``websockets.sync.client.ClientConnection`` that names the true cause of its end.
@@ -36,6 +44,12 @@ class ClientConnection(Seam, native.ClientConnection):
     __module__ = "tieline.websockets.sync.client"
 
     _tieline_cut = False
+
+    def maybe_raise_legacy_warning(self) -> None:
+        """Warn as websockets does, of the line that called one of the methods below."""
+        if self.pending_legacy_warning:
+            self.pending_legacy_warning = False
+            warnings.warn(LEGACY, DeprecationWarning, stacklevel=4)
 
     # Each method spells the healthy path out: it is what a message costs.
 
@@ -62,14 +76,14 @@ class ClientConnection(Seam, native.ClientConnection):
             DeadlineExceeded: The deadline came first; the connection is as it was.
             TimeoutError: The ``timeout`` came first.
         """
-        if self.pending_legacy_warning:
-            self.maybe_raise_legacy_warning()
         limit = deadline_var.get()
-        left = None if limit is None else self._tieline_left(limit, Phase.RECEIVE)
-        if left is not None and (timeout is None or left < timeout):
-            timeout = left
-        else:
-            left = None
+        left = None
+        if limit is not None:
+            left = self._tieline_left(limit, Phase.RECEIVE)
+            if left is not None and (timeout is None or left < timeout):
+                timeout = left
+            else:
+                left = None
         try:
             return super().recv(timeout, decode)
         except ConnectionClosed as error:
@@ -93,8 +107,6 @@ class ClientConnection(Seam, native.ClientConnection):
 
     def recv_streaming(self, decode: bool | None = None) -> Iterator[Data]:
         """Receive the next message piece by piece; a deadline is looked at before each."""
-        if self.pending_legacy_warning:
-            self.maybe_raise_legacy_warning()
         pieces = super().recv_streaming(decode)
         try:
             while True:
@@ -121,12 +133,14 @@ class ClientConnection(Seam, native.ClientConnection):
             DeadlineExceeded: The deadline came first. A message that was sent in part closes the
                 connection.
         """
-        if self.pending_legacy_warning:
-            self.maybe_raise_legacy_warning()
         limit = deadline_var.get()
         if limit is not None:
             self._tieline_take_turn(limit)
-        self._tieline_handing_over(time.monotonic())
+        if self.protocol.state is OPEN:
+            self._tieline_sent = monotonic()
+            guard = guard_var.get()
+            if guard is not None and guard.live:
+                guard.mark_sent()
         try:
             return super().send(message, text=text)
         except ConnectionClosed as error:
@@ -137,8 +151,6 @@ class ClientConnection(Seam, native.ClientConnection):
 
     def ping(self, data: DataLike | None = None, *, ack_on_close: bool = False) -> threading.Event:
         """Send a ping, as ``ping`` of websockets does, within the deadline around it."""
-        if self.pending_legacy_warning:
-            self.maybe_raise_legacy_warning()
         limit = deadline_var.get()
         if limit is not None:
             self._tieline_take_turn(limit)
@@ -152,8 +164,6 @@ class ClientConnection(Seam, native.ClientConnection):
 
     def pong(self, data: DataLike = b"") -> None:
         """Send a pong, as ``pong`` of websockets does, within the deadline around it."""
-        if self.pending_legacy_warning:
-            self.maybe_raise_legacy_warning()
         limit = deadline_var.get()
         if limit is not None:
             self._tieline_take_turn(limit)
@@ -167,20 +177,19 @@ class ClientConnection(Seam, native.ClientConnection):
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close, as ``close`` of websockets does; a deadline around it shortens its timeout."""
-        if self.pending_legacy_warning:
-            self.maybe_raise_legacy_warning()
         left = left_of(deadline_var.get())
         if left is not None and (self.close_timeout is None or left < self.close_timeout):
             self.close_timeout = max(0.0, left)
         super().close(code, reason)
 
-    def send_data(self) -> None:
-        """Hand to the kernel what is to be sent; the lock of the connection is held."""
+    def _tieline_send_data(self) -> None:
+        """As ``send_data``, which it stands in for while somebody sends within a deadline.
+
+        The lock of the connection is held. Who comes by without a deadline is let through.
+        """
         limit = deadline_var.get()
-        left = None if limit is None or self.close_deadline is not None else left_of(limit)
-        if left is None:
-            super().send_data()
-            return
+        if left_of(limit) is None or self.close_deadline is not None:
+            return super().send_data()
         try:
             for data in self.protocol.data_to_send():
                 if data:
@@ -217,6 +226,8 @@ class ClientConnection(Seam, native.ClientConnection):
             if not self.protocol_mutex.acquire(timeout=left):
                 raise self._tieline_out_of_time(Phase.SEND)
             self.protocol_mutex.release()
+            # From here on for good: it costs little, and healthy messages do without.
+            self.send_data = self._tieline_send_data  # type: ignore[method-assign]
 
     def _tieline_not_sent(self, error: Exception) -> BaseException:
         if self._tieline_cut:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from websockets.asyncio import client as native
 from websockets.exceptions import ConnectionClosed
+from websockets.protocol import OPEN
 
-from tieline.engine.context import deadline_var
+from tieline.engine.context import deadline_var, guard_var
 from tieline.failure import Phase
 from tieline.websockets._seam import Seam, left_of
 
@@ -104,7 +106,11 @@ class ClientConnection(Seam, native.ClientConnection):
         try:
             limit = deadline_var.get()
             left = None if limit is None else self._tieline_left(limit, Phase.SEND)
-            self._tieline_handing_over(self.loop.time())
+            if self.protocol.state is OPEN:
+                self._tieline_sent = monotonic()
+                guard = guard_var.get()
+                if guard is not None and guard.live:
+                    guard.mark_sent()
             if left is None:
                 return await super().send(message, text=text)
             sending = super().send(message, text=text)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
-from websockets.asyncio.client import get_proxy, parse_proxy  # type: ignore[attr-defined]  # all have them
+from websockets.asyncio.client import parse_proxy  # type: ignore[attr-defined]  # all have it
 
 from tieline.endpoint import Proxy
 from tieline.engine import addresses, simulation
@@ -30,6 +31,7 @@ from tieline.rules.natives import native_class
 from tieline.rules.phrases import describe
 from tieline.rules.websockets import Evidence, classify_open, is_reset
 from tieline.websockets._given import CLIENT, Given, place_of
+from tieline.websockets._proxies import proxy_for
 from tieline.websockets._seam import Seam
 
 if TYPE_CHECKING:
@@ -71,8 +73,8 @@ class Opening:
         self._connection: Any = None
         self._evidence = Evidence(Phase.CONNECT)
 
-    def hop(self, given: Given, uri: WebSocketURI, proxy: Any, keywords: Mapping[str, Any]) -> None:
-        """Begin to connect: at first, and after each redirect.
+    def hop(self, given: Given, uri: WebSocketURI, proxy: Any, keywords: Mapping[str, Any]) -> Any:
+        """Begin to connect: at first, and after each redirect; the proxy to go through, or None.
 
         Args:
             given: What the client is to do.
@@ -88,7 +90,7 @@ class Opening:
         natively = any(keywords.get(name) is not None for name in NATIVELY)
         proxied = None if keywords.get("unix") or keywords.get("sock") is not None else proxy
         if proxied is True:
-            proxied = get_proxy(uri)
+            proxied = proxy_for(uri)
         if proxied is not None:
             parts = parse_proxy(proxied)
             self.place = Proxy(parts.scheme, parts.host, parts.port)
@@ -96,6 +98,7 @@ class Opening:
         elif not natively:
             self.name, self.port = place.host, place.port
             self._evidence.phase = Phase.RESOLVE
+        return proxied
 
     def resolved(self) -> None:
         """The name has addresses."""
@@ -154,6 +157,14 @@ class Opening:
         evidence.reset = state.get("_tieline_reset", False) or is_reset(broken)
         return evidence
 
+    def forget(self) -> None:
+        """Hold the connection no longer.
+
+        The transport's callbacks keep the context that they were made in, and with it this: a
+        closed connection would wait for the garbage collector, with the buffers of its compressor.
+        """
+        self._connection = None
+
     def goes_on(self, error: Exception) -> bool:
         """Whether another address may do better."""
         failure = self.failure(error)
@@ -170,6 +181,7 @@ def note(connection: Any) -> None:
         opening.made(connection)
 
 
+@lru_cache(maxsize=256)
 def is_literal(name: str) -> bool:
     """Whether it is an address and no name."""
     try:
@@ -236,6 +248,7 @@ class Dial:
     def failed(self, error: Exception, opening: Opening) -> Exception:
         """Remember what an attempt failed of; the error to raise for it."""
         evidence = opening.evidence()
+        opening.forget()
         self._failure = classify_open(error, evidence)
         self.call.place = opening.place
         base = native_class(CLIENT, TielineError)
@@ -244,8 +257,9 @@ class Dial:
         # An assertion of the client's own that did not hold; the answer is what is wrong.
         return evidence.answer if isinstance(evidence.answer, Exception) else error
 
-    def opened(self, connection: Any) -> None:
+    def opened(self, connection: Any, opening: Opening) -> None:
         """Let a connection know what it is called in messages."""
+        opening.forget()
         if isinstance(connection, Seam):
             connection._tieline_target = self._given.target
             connection._tieline_place = self.call.endpoint

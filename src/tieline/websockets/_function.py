@@ -58,10 +58,10 @@ class Opener:
     def connect(self) -> Any:
         """Open one connection, in a single attempt."""
         keywords = dict(self._keywords)
-        sock, opening = self.sock, opening_var.get()
+        sock, proxy, opening = self.sock, self.proxy, opening_var.get()
         if opening is not None:
             uri = parse_uri(self.uri)
-            opening.hop(self._tieline, uri, self.proxy, {**keywords, "sock": sock})
+            proxy = opening.hop(self._tieline, uri, self.proxy, {**keywords, "sock": sock})
             if opening.name is not None:
                 dialled = {name: keywords.pop(name) for name in OF_SOCKETS if name in keywords}
                 sock = open_socket(opening, dialled)
@@ -70,7 +70,7 @@ class Opener:
         return native.connect(
             self.uri,
             sock=sock,
-            proxy=self.proxy,
+            proxy=proxy,
             additional_headers=self.additional_headers,
             open_timeout=self.open_timeout if opening is None else opening.left(),
             **keywords,

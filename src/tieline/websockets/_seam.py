@@ -5,10 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from websockets.protocol import State
-
 from tieline.engine import clock as clock_module
-from tieline.engine.context import guard_var
 from tieline.errors import DeadlineExceeded
 from tieline.failure import Failure, Kind, Phase, Safety
 from tieline.rules.classes import class_of
@@ -45,9 +42,6 @@ class Seam:
     _tieline_reset = False
     _tieline_sent = -math.inf
     _tieline_confirmed = -math.inf
-
-    # Where a release of websockets has no such thing, nobody is warned.
-    pending_legacy_warning = False
 
     def acknowledge_pings(self, data: bytes) -> None:
         """Note what a pong confirms."""
@@ -97,14 +91,6 @@ class Seam:
         if left is not None and left <= 0:
             raise self._tieline_out_of_time(phase)
         return left
-
-    def _tieline_handing_over(self, now: float) -> None:
-        """Note that a message is about to be handed over, if it is to an open connection."""
-        if self.protocol.state is State.OPEN:
-            self._tieline_sent = now
-            guard = guard_var.get()
-            if guard is not None and guard.live:
-                guard.mark_sent()
 
     def _tieline_out_of_time(
         self, phase: Phase, cause: Exception | None = None, *, sent: bool = False
