@@ -35,7 +35,16 @@ class ClientConnection(Seam, native.ClientConnection):
 
     __module__ = "tieline.websockets.asyncio.client"
 
-    # Each method spells the healthy path out: it is what a message costs.
+    # Each method spells the healthy path out: it is what a message costs. These two are what
+    # `super()` would find, which takes a tenth of all we add.
+    _tieline_next_recv: Any = native.ClientConnection.recv
+    _tieline_next_send: Any = native.ClientConnection.send
+
+    def __init_subclass__(cls) -> None:
+        """Find what comes next for a class that other ones were mixed into."""
+        super().__init_subclass__()
+        following: Any = super(ClientConnection, cls)
+        cls._tieline_next_recv, cls._tieline_next_send = following.recv, following.send
 
     @overload
     async def recv(self, decode: Literal[True]) -> str: ...
@@ -56,7 +65,7 @@ class ClientConnection(Seam, native.ClientConnection):
         try:
             limit = deadline_var.get()
             if limit is None:
-                return await super().recv(decode)
+                return await self._tieline_next_recv(decode)  # type: ignore[no-any-return]
             left = self._tieline_left(limit, Phase.RECEIVE)
             return await self._tieline_within(left, super().recv(decode), Phase.RECEIVE)
         except ConnectionClosed as error:
@@ -112,6 +121,8 @@ class ClientConnection(Seam, native.ClientConnection):
                 if guard is not None and guard.live:
                     guard.mark_sent()
             if left is None:
+                if text is None:
+                    return await self._tieline_next_send(message)  # type: ignore[no-any-return]
                 return await super().send(message, text=text)
             sending = super().send(message, text=text)
             breaks = not isinstance(message, WHOLE)

@@ -10,7 +10,7 @@ from tieline.engine import resolver
 from tieline.websockets._dial import is_literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from tieline.websockets._dial import Opening
 
@@ -28,31 +28,36 @@ def open_socket(opening: Opening, keywords: Mapping[str, Any]) -> socket.socket:
     Raises:
         OSError: Of the last address, or of the name.
     """
-    own = {name: value for name, value in keywords.items() if name not in ("address", "timeout")}
+    own = dict(keywords)
+    own.pop("address", None)
+    most = own.pop("timeout", None)
     name = opening.name or ""
-    found = [name]
-    if not is_literal(name):
-        found = resolver.shared.resolve(name, opening.port, opening.left())
+    if is_literal(name):
+        opening.resolved()
+        return _connect(name, opening, (most, opening.left()), own)
+    found = resolver.shared.resolve(name, opening.port, opening.left())
     opening.resolved()
     for address, share, last in opening.shares(found):
-        limits = (keywords.get("timeout"), share, opening.left())
-        limit = min((max(LEAST, limit) for limit in limits if limit is not None), default=None)
         try:
-            sock = socket.create_connection((address, opening.port), timeout=limit, **own)
-            _check(sock)
+            sock = _connect(address, opening, (most, share, opening.left()), own)
         except Exception as error:
             if last or not opening.goes_on(error):
                 raise
         else:
             opening.answered(address)
-            sock.settimeout(None)
             return sock
     raise AssertionError("a name that resolves has addresses")
 
 
-def _check(sock: socket.socket) -> None:
-    """Notice a reset that came at once: ``wrap_socket`` would leave such a socket open."""
+def _connect(
+    address: str, opening: Opening, limits: Iterable[float | None], own: dict[str, Any]
+) -> socket.socket:
+    limit = min((max(LEAST, limit) for limit in limits if limit is not None), default=None)
+    sock = socket.create_connection((address, opening.port), timeout=limit, **own)
+    # `wrap_socket` would leave a socket open that is reset by now.
     number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if number:
         sock.close()
         raise OSError(number, os.strerror(number))
+    sock.settimeout(None)
+    return sock
