@@ -59,7 +59,7 @@ class ClientConnection(Seam, native.ClientConnection):
     def __init_subclass__(cls) -> None:
         """Find what comes next for a class that other ones were mixed into."""
         super().__init_subclass__()
-        following: Any = super(ClientConnection, cls)
+        following: Any = super()
         cls._tieline_next_recv, cls._tieline_next_send = following.recv, following.send
 
     @overload
