@@ -47,7 +47,8 @@ INTERRUPTED = 130
 def main(seconds: float, restart: float, down: float, rate: float) -> None:
     """Show tieline beside plain psycopg while PostgreSQL is killed and comes back.
 
-    A real PostgreSQL is started for it, and removed at the end.
+    A real PostgreSQL is started for it, and removed at the end. Then a WebSocket service restarts
+    and is killed under followers of both kinds.
 
     Exit codes: 0 all promises held, 1 one was broken, 2 wrong usage, 3 no PostgreSQL to be had.
     """
@@ -62,10 +63,12 @@ def main(seconds: float, restart: float, down: float, rate: float) -> None:
                 server = resources.enter_context(_server())
                 # Late, as the clients may be missing too.
                 from demo.comparison import compare
+                from demo.ticks import compare_ticks
             except (ImportError, KeyError, OSError, RuntimeError) as error:
                 console.print(f"demo: it cannot run here: {_last_line(error)}")
                 sys.exit(UNAVAILABLE)
-            sys.exit(compare(console, server, script, rate))
+            code = compare(console, server, script, rate)
+        sys.exit(max(code, compare_ticks(console)))
     except KeyboardInterrupt:
         console.print("\ndemo: interrupted; the server is stopped and removed")
         sys.exit(INTERRUPTED)

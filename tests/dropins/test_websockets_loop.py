@@ -309,15 +309,19 @@ def test_a_deadline_ends_the_loop(client: Sockets, clock: ManualClock) -> None:
     assert "no time left" in caught.value.__notes__[-1]
 
 
-def test_a_budget_that_is_used_up(client: Sockets, clock: ManualClock) -> None:
-    """The loop goes on, at the slowest pace."""
+def test_a_budget_is_drawn_and_refuses_no_loop(client: Sockets, clock: ManualClock) -> None:
+    """A failed opening costs what any failure costs; the loop itself is bounded by its windows."""
     policy = Policy(
-        budget=tieline.Budget(tokens=1), breaker=None, reconnect=Reconnect(max_attempts=3)
+        budget=tieline.Budget(tokens=2), breaker=None, reconnect=Reconnect(max_attempts=3)
     )
-    with FaultServer(answers(503)) as server, pytest.raises(tieline.TooBusy):
-        follow(client, uri_of(server), 1, policy=policy)
-    # One token, and retries stop at half: each window is a minute.
-    assert sum(clock.sleeps) > 30
+    with FaultServer(answers(503)) as server:
+        with pytest.raises(tieline.TooBusy):
+            follow(client, uri_of(server), 1, policy=policy)
+        assert server.accepted == 3
+        # And a single opening of the same target is not repeated any more.
+        with pytest.raises(tieline.TooBusy, match="retry budget"):
+            client.connect(uri_of(server), policy=policy)
+    assert sum(clock.sleeps) <= 15
 
 
 def test_process_exception_of_the_callers_own(client: Sockets, clock: ManualClock) -> None:

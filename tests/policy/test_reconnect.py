@@ -95,10 +95,17 @@ def test_the_loop_ends_when_the_deadline_leaves_no_time() -> None:
     assert Reconnection(Reconnect()).after(REFUSED, 0.0, lambda: 0.5, deadline=4.0) == Sleep(2.5)
 
 
-def test_a_budget_that_is_used_up_makes_the_wait_the_longest() -> None:
-    """It refuses no opening for good: nobody would be left to earn a token."""
+def test_what_was_not_tried_counts_for_nothing() -> None:
+    """While the breaker is open the server hears nothing of us: the window stays as long as it is."""
     comeback = Reconnection(Reconnect())
-    assert comeback.after(REFUSED, 0.0, lambda: 0.5, affordable=False) == Sleep(30.0)
+    assert comeback.after(REFUSED, 0.0, lambda: 0.5) == Sleep(2.5)
+    assert comeback.after(None, 2.5, lambda: 0.5, asked=1.0) == Sleep(1.0 + 2.5)
+    assert comeback.failures == 1
+
+
+def test_a_caller_may_forgive_what_is_hopeless() -> None:
+    """An application that knows better goes on."""
+    assert Reconnection(Reconnect()).after(DENIED, 0.0, lambda: 0.5, forgiven=True) == Sleep(2.5)
 
 
 def test_a_schedule_of_the_callers_own() -> None:

@@ -43,7 +43,7 @@ class Reconnection:
         lived: float | None = None,
         asked: float | None = None,
         deadline: float | None = None,
-        affordable: bool = True,
+        forgiven: bool = False,
         given: float | None = None,
     ) -> Sleep | Raise:
         """What follows a connection that was lost, or an opening that failed.
@@ -55,24 +55,26 @@ class Reconnection:
             lived: Seconds that the connection lived; None for one that did not open.
             asked: Seconds that the server, or the breaker, asked us to wait; never undercut.
             deadline: A time from outside that ends the loop.
-            affordable: Whether the retry budget allows an opening. Where it does not, the window
-                has its full length at once: a budget refuses and never blocks, and nobody would
-                be left to earn a token if each loop ended with the first long outage.
+            forgiven: Whether the caller says to go on, whatever the failure.
             given: Seconds to wait by a schedule of the caller's own, in place of the windows.
         """
         settings = self._settings
         if lived is not None and lived >= settings.reset_after:
             self.failures = 0
             self._begins = now
-        if failure is not None and failure.safety is Safety.NEVER:
+        if failure is not None and failure.safety is Safety.NEVER and not forgiven:
             return Raise(None, Reason.HOPELESS)
-        self.failures += 1
         most = settings.max_attempts
+        if failure is None:
+            # The server has not heard of us: another time in a window of the same length.
+            self._begins = now
+        else:
+            self.failures += 1
         if most is not None and self.failures >= most:
             return Raise(None, Reason.ATTEMPTS, asked)
         earliest = now + (asked or 0.0)
         if given is None:
-            length = settings.window(self.failures) if affordable else settings.max
+            length = settings.window(max(1, self.failures))
             begins = max(earliest, self._begins)
             self._begins = begins + length
             at = begins + draw() * length

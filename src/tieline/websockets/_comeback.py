@@ -118,9 +118,9 @@ class Comeback:
     def _after(self, error: TielineError, lived: float | None) -> float:
         failure = error.failure
         hopeless = failure is not None and failure.safety is Safety.NEVER
-        if self._judge is not None and (lived is None or hopeless):
+        forgiven = self._judge is not None and (lived is None or hopeless)
+        if forgiven:
             self._judged(error)
-            failure = None
         delay = None
         if self._delays is not None:
             if self._running is None or (lived or 0.0) >= self._given.policy.reconnect.reset_after:
@@ -131,7 +131,6 @@ class Comeback:
         limit = time_limit()
 
         def decide(now: float, draw: Callable[[], float]) -> Sleep | Raise:
-            budget = self._state.budget
             decision = self._reconnection.after(
                 failure,
                 now,
@@ -139,7 +138,7 @@ class Comeback:
                 lived=lived,
                 asked=error.retry_after,
                 deadline=limit,
-                affordable=budget is None or budget.allows(now, draw),
+                forgiven=forgiven,
                 given=delay,
             )
             if error.failure is not None and isinstance(decision, Sleep):
