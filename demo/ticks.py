@@ -186,8 +186,10 @@ async def _play(service: Service) -> tuple[list[Side], list[float]]:
             await asyncio.to_thread(mend)
         else:
             # The last of them is told that it has to leave.
-            while any(len(side.following) == FOLLOWERS for side in sides):
-                await asyncio.sleep(0.005)  # noqa: ASYNC110 - two sides, and no event of theirs
+            while any(  # noqa: ASYNC110 - two sides, and no event of theirs
+                len(side.following) == FOLLOWERS for side in sides
+            ):
+                await asyncio.sleep(0.005)
         await _everybody(sides, lost[-1])
     await asyncio.sleep(LIFE / 2)
     for task in tasks:
