@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def shop() -> Iterator[None]:
-    """The server and the table that the pages speak of, found by the PG* variables."""
+    """The server and the table that the pages speak of, found by the variables."""
     import psycopg
 
     from integration.postgres import LocalPostgres
@@ -23,6 +23,8 @@ def shop() -> Iterator[None]:
     with LocalPostgres() as server, pytest.MonkeyPatch.context() as patch:
         for name, value in server.params.items():
             patch.setenv(f"PG{name.upper()}".replace("PGDBNAME", "PGDATABASE"), str(value))
+        patch.setenv("TIELINE_TARGETS__ORDERS_DB__DSN", server.conninfo)
+        patch.setenv("TIELINE_TARGETS__ORDERS_DB__RETRY__MAX_ATTEMPTS", "6")
         with psycopg.connect() as connection:
             connection.execute("CREATE TABLE orders (id serial PRIMARY KEY)")
         yield

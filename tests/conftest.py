@@ -35,6 +35,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
+def bare_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting comes from the machine that the tests run on, nor from the suite's own switches."""
+    for name in list(os.environ):
+        if name.startswith("TIELINE_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
 def fresh_targets() -> Iterator[None]:
     """Breakers closed and budgets full: no test inherits what another one did to a target."""
     reset_targets()

@@ -25,31 +25,75 @@ _SHOWN: Final = frozenset({*PLACE, "dbname"})
 """Parameters of libpq whose values are shown."""
 
 _KNOWN: Final = frozenset(
-    """
-    application_name channel_binding client_encoding connect_timeout dbname
-    fallback_application_name gssdelegation gssencmode gsslib host hostaddr keepalives
-    keepalives_count keepalives_idle keepalives_interval krbsrvname load_balance_hosts
-    max_protocol_version min_protocol_version oauth_client_id oauth_client_secret oauth_issuer
-    oauth_scope options passfile password port replication require_auth requirepeer requiressl
-    scram_client_key scram_server_key service servicefile ssl ssl_max_protocol_version
-    ssl_min_protocol_version sslcert sslcertmode sslcompression sslcrl sslcrldir sslkey
-    sslkeylogfile sslmode sslnegotiation sslpassword sslrootcert sslsni target_session_attrs
-    tcp_user_timeout user
-    """.split()
+    {
+        "application_name",
+        "channel_binding",
+        "client_encoding",
+        "connect_timeout",
+        "dbname",
+        "fallback_application_name",
+        "gssdelegation",
+        "gssencmode",
+        "gsslib",
+        "host",
+        "hostaddr",
+        "keepalives",
+        "keepalives_count",
+        "keepalives_idle",
+        "keepalives_interval",
+        "krbsrvname",
+        "load_balance_hosts",
+        "max_protocol_version",
+        "min_protocol_version",
+        "oauth_client_id",
+        "oauth_client_secret",
+        "oauth_issuer",
+        "oauth_scope",
+        "options",
+        "passfile",
+        "password",
+        "port",
+        "replication",
+        "require_auth",
+        "requirepeer",
+        "requiressl",
+        "scram_client_key",
+        "scram_server_key",
+        "service",
+        "servicefile",
+        "ssl",
+        "ssl_max_protocol_version",
+        "ssl_min_protocol_version",
+        "sslcert",
+        "sslcertmode",
+        "sslcompression",
+        "sslcrl",
+        "sslcrldir",
+        "sslkey",
+        "sslkeylogfile",
+        "sslmode",
+        "sslnegotiation",
+        "sslpassword",
+        "sslrootcert",
+        "sslsni",
+        "target_session_attrs",
+        "tcp_user_timeout",
+        "user",
+    }
 )
 """Parameters of libpq 18. Another word may be a piece of a password that was not quoted."""
 
-_POSTGRES: Final = re.compile(r"postgres(?:ql)?://")
-_ASSIGNMENT: Final = re.compile(r"\s*([^\s=]*)\s*")
-_QUOTED: Final = re.compile(r"'((?:\\.|[^'\\])*)'", re.DOTALL)
-_BARE: Final = re.compile(r"(?:\\.|[^\s\\])*\\?", re.DOTALL)
-_ESCAPE: Final = re.compile(r"\\(.?)", re.DOTALL)
-_BAD_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
-_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
-_HOST: Final = re.compile(r"[\w.%~-]+|\[[0-9A-Fa-f:.]+(?:%[\w.~-]+)?\]")
-_SOUND_HOST: Final = re.compile(r"[\w.%~:-]*|[/@][\w.%~/ -]*")
-_SOUND_NAME: Final = re.compile(r"[\w.~$+ -]*")
-_PATH: Final = re.compile(r"[^\s@\x00-\x1f\x7f]*")
+# Compiled when they are first needed, which in many a process is never.
+_POSTGRES: Final = ("postgresql://", "postgres://")
+_ASSIGNMENT: Final = r"\s*([^\s=]*)\s*"
+_QUOTED: Final = r"(?s)'((?:\\.|[^'\\])*)'"
+_BARE: Final = r"(?s)(?:\\.|[^\s\\])*\\?"
+_ESCAPE: Final = r"(?s)\\(.?)"
+_BAD_PERCENT: Final = r"%(?![0-9A-Fa-f]{2})|%00"
+_SCHEME: Final = r"[A-Za-z][A-Za-z0-9+.-]*"
+_HOST: Final = r"[\w.%~-]+|\[[0-9A-Fa-f:.]+(?:%[\w.~-]+)?\]"
+_SOUND_HOST: Final = r"[\w.%~:-]*|[/@][\w.%~/ -]*"
+_SOUND_NAME: Final = r"[\w.~$+ -]*"
 
 
 class Unreadable(ValueError):
@@ -73,7 +117,7 @@ def conninfo(text: str) -> str:
         return HIDDEN
     if not _KNOWN.issuperset(parameters) or not _plausible(parameters):
         return HIDDEN
-    if _POSTGRES.match(text):
+    if text.startswith(_POSTGRES):
         return _as_url(text, parameters)
     return " ".join(
         f"{name}={value if name in _SHOWN else MASK}" for name, value in parameters.items()
@@ -89,7 +133,7 @@ def url(text: str) -> str:
     Args:
         text: The URL, absolute.
     """
-    if _POSTGRES.match(text):
+    if text.startswith(_POSTGRES):
         return conninfo(text)
     try:
         scheme, netloc, path, query = url_parts(text)
@@ -118,20 +162,18 @@ def url_parts(text: str) -> tuple[str, str, str, str]:
         raise Unreadable("a bad host or port") from None
     place = parts.netloc.rpartition("@")[2]
     host = place if port is None else place.removesuffix(f":{place.rpartition(':')[2]}")
-    if not _SCHEME.fullmatch(parts.scheme) or not text.isprintable() or " " in text:
+    if not re.fullmatch(_SCHEME, parts.scheme) or not text.isprintable() or " " in text:
         raise Unreadable("no absolute URL")
-    if not _HOST.fullmatch(host.removesuffix(":")):
+    if not re.fullmatch(_HOST, host.removesuffix(":")):
         raise Unreadable("a bad host or port")
-    if not _PATH.fullmatch(parts.path):
-        raise Unreadable("an @ in the path (write %40), or a / in the userinfo (write %2F)")
+    if "@" in parts.path + parts.query + parts.fragment:
+        raise Unreadable("an @ behind the host (write %40), or one of / ? # in the userinfo")
     return parts.scheme, parts.netloc, parts.path, parts.query
 
 
 def _masked_query(query: str) -> str:
     if not query:
         return ""
-    if "@" in query:
-        return f"?{MASK}"
     pairs = (item.partition("=") for item in query.split("&"))
     return "?" + "&".join(f"{name}={MASK}" if equals else MASK for name, equals, _ in pairs)
 
@@ -140,9 +182,9 @@ def _plausible(parameters: Mapping[str, str]) -> bool:
     """Whether what would be shown of them looks like what it should be."""
     hosts = [*_items(parameters, "host"), *_items(parameters, "hostaddr")]
     return (
-        all(map(_SOUND_HOST.fullmatch, hosts))
+        all(re.fullmatch(_SOUND_HOST, host) for host in hosts)
         and all(not port or port.isdecimal() for port in _items(parameters, "port"))
-        and _SOUND_NAME.fullmatch(parameters.get("dbname", "")) is not None
+        and re.fullmatch(_SOUND_NAME, parameters.get("dbname", "")) is not None
     )
 
 
@@ -170,13 +212,13 @@ def conninfo_parameters(text: str) -> dict[str, str]:
     Raises:
         Unreadable: It is neither.
     """
-    return dict(_uri(text) if _POSTGRES.match(text) else _words(text))
+    return dict(_uri(text) if text.startswith(_POSTGRES) else _words(text))
 
 
 def _words(text: str) -> Iterator[tuple[str, str]]:
     at = 0
     while at < len(text) and not text[at:].isspace():
-        found = _ASSIGNMENT.match(text, at)
+        found = re.compile(_ASSIGNMENT).match(text, at)
         assert found is not None  # noqa: S101 - every part of the pattern may be empty
         name, at = found[1], found.end()
         if not name or text[at : at + 1] != "=":
@@ -185,11 +227,11 @@ def _words(text: str) -> Iterator[tuple[str, str]]:
         while text[at : at + 1].isspace():
             at += 1
         quoted = text[at : at + 1] == "'"
-        value = (_QUOTED if quoted else _BARE).match(text, at)
+        value = re.compile(_QUOTED if quoted else _BARE).match(text, at)
         if value is None:
             raise Unreadable("a quote that is not closed")
         at = value.end()
-        yield name, _ESCAPE.sub(r"\1", value[1] if quoted else value[0])
+        yield name, re.sub(_ESCAPE, r"\1", value[1] if quoted else value[0])
 
 
 def _userinfo(rest: str) -> str | None:
@@ -210,14 +252,16 @@ def _uri(text: str) -> Iterator[tuple[str, str]]:
             yield "password", _decoded(password)
     places, rest = _places(rest)
     for name, items in zip(("host", "port"), zip(*places, strict=True), strict=True):
-        if any(items):
+        if ",".join(items):
             yield name, _decoded(",".join(items))
-    if rest[:1] == "/":
-        database, mark, rest = rest[1:].partition("?")
-        rest = mark + rest
-        if database:
-            yield "dbname", _decoded(database)
-    for item in rest[1:].split("&") if rest[1:] else ():
+    database, _, query = rest.partition("?")
+    if database[1:]:
+        yield "dbname", _decoded(database[1:])
+    yield from _query(query)
+
+
+def _query(query: str) -> Iterator[tuple[str, str]]:
+    for item in query.split("&") if query else ():
         name, equals, value = item.partition("=")
         if not equals:
             raise Unreadable("a parameter without =")
@@ -252,6 +296,9 @@ def _places(rest: str) -> tuple[list[tuple[str, str]], str]:
 def _decoded(text: str) -> str:
     from urllib.parse import unquote
 
-    if _BAD_PERCENT.search(text):
+    if re.search(_BAD_PERCENT, text):
         raise Unreadable("a % that begins no escape (write %25)")
-    return unquote(text)
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeError:
+        raise Unreadable("not valid Unicode") from None

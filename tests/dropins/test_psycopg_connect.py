@@ -61,6 +61,18 @@ def begin(connection: Connection) -> None:
 
 def accepts(connection: Connection) -> None:
     """A server that lets everybody in and answers nothing after that."""
+    welcome(connection)
+    connection.read()
+
+
+def hangs_up(connection: Connection) -> None:
+    """A server that lets everybody in and goes away when it is asked something."""
+    welcome(connection)
+    connection.read(1)
+
+
+def welcome(connection: Connection) -> None:
+    """Let a client in."""
     begin(connection)
     connection.send(
         message(b"R", struct.pack("!i", 0))
@@ -69,7 +81,6 @@ def accepts(connection: Connection) -> None:
         + message(b"K", struct.pack("!ii", 1, 1))
         + message(b"Z", b"I")
     )
-    connection.read()
 
 
 def attempt(client: Flavour, server: FaultServer, **arguments: Any) -> Any:

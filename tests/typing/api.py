@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, assert_type
 
 import tieline
-from tieline import psycopg
+from tieline import config, psycopg
 from tieline.psycopg.rows import DictRow, TupleRow, dict_row
 
 
@@ -42,6 +43,22 @@ async def awaited() -> None:
     async for attempt in tieline.attempts("billing"):
         with attempt:
             assert_type(attempt.number, int)
+
+
+def configured() -> None:
+    """What the environment says, typed."""
+    found = config.resolve("psycopg", "orders-db", policy=None)
+    assert_type(found, config.Resolved)
+    assert_type(found.policy, tieline.Policy)
+    assert_type(found.policy.budget, tieline.Budget | None)
+    assert_type(found.policy.call_timeout, float | None)
+    assert_type(found.dsn, str | None)
+    assert_type(found.headers, Mapping[str, str])
+    assert_type(found.origins["retry.max_attempts"], config.Origin)
+    config.Target(url="https://host/", headers={"Authorization": "x"}, policy=tieline.Policy())
+    tieline.Policy(budget="fleet")
+    with psycopg.connect(target="orders-db"):
+        pass
 
 
 def guarded() -> None:

@@ -112,12 +112,15 @@ def current() -> Environment:
     """The variables now: the same object for as long as none of the process has changed."""
     global _last  # noqa: PLW0603 - replaced as a whole, so that threads need no lock
     # os.environ decodes each value at each look, which takes a hundred times as long as to
-    # compare the dictionary behind it.
-    process = getattr(os.environ, "_data", os.environ)
+    # compare the dictionary behind it. And a copy of that is made in one go, whatever other threads
+    # do meanwhile.
+    process: Mapping[Any, Any] = getattr(os.environ, "_data", os.environ)
     seen = _last
     if seen.process == process:
         return seen.environment
-    seen = _last = _Seen(dict(process), Environment(os.environ))
+    copied = dict(process)
+    variables = {os.fsdecode(name): os.fsdecode(text) for name, text in copied.items()}
+    seen = _last = _Seen(copied, Environment(variables))
     _warn(seen.environment)
     return seen.environment
 

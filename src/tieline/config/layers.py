@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 from tieline.config import names, values
 from tieline.config.target import Origin, Source
 from tieline.errors import ConfigError
-from tieline.policy.checks import choice
 from tieline.policy.policy import ATTEMPTS_IN_WINDOW, NAMED, ORDERED, PARTS, Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 DURATIONS: Final = "; write 250ms, 5s or 2m"
 
@@ -47,13 +46,13 @@ class Layers:
             variables: Variable -> what it says.
             prefix: What comes before the setting.
         """
-        off = {}
+        off: dict[str, str] = {}
         for name, words in names.wholes().items():
             variable = prefix + names.of_setting(name)
             text = variables.get(variable)
             if text is None:
                 continue
-            self.problems += choice(variable, text.lower(), words)
+            self.problems += values.one_of(variable, text, words)
             if text.lower() == names.NONE:
                 off[name] = variable
                 self._put(name, None, Origin(Source.VARIABLE, variable))
@@ -66,7 +65,9 @@ class Layers:
             if text is None:
                 continue
             if part in off:
-                self.problems.append(f"{variable}={text!r}: contradicts {off[part]}={names.NONE!r}")
+                self.problems.append(
+                    f"{variable}={values.shown(text)}: contradicts {off[part]}={names.NONE!r}"
+                )
                 continue
             if path not in self._values:
                 # A lower layer says none; whoever sets a part of it wants it back.
@@ -80,8 +81,9 @@ class Layers:
         for known in [path for path in self._values if path.partition(".")[0] == name]:
             del self._values[known], self.origins[known]
             self._texts.pop(known, None)
-        inside = value.items() if isinstance(value, dict) else ()
-        found = {f"{name}.{inner}": given for inner, given in inside} or {name: value}
+        found = {name: value}
+        if name in PARTS and value is not None:
+            found = {f"{name}.{inner}": given for inner, given in value.items()}
         self._values |= found
         self.origins |= dict.fromkeys(found, origin)
 
@@ -93,7 +95,7 @@ class Layers:
         try:
             return Policy(**self._arguments())
         except ConfigError as error:
-            self.problems += map(self._named, error.problems)
+            self.problems += map(self._named, self._causes(error.problems))
             return None
 
     def _arguments(self) -> dict[str, Any]:
@@ -105,10 +107,11 @@ class Layers:
                 arguments.setdefault(name, {})[inner] = value
             else:
                 arguments[name] = value
-        return {
-            name: PARTS[name][0](**value) if isinstance(value, dict) else value
-            for name, value in arguments.items()
-        }
+        for name in arguments.keys() & PARTS:
+            cls: Callable[..., object] = PARTS[name][0]
+            if arguments[name] is not None:
+                arguments[name] = cls(**arguments[name])
+        return arguments
 
     def _fit(self) -> None:
         """Bring what is built in in line with what is given.
@@ -142,6 +145,11 @@ class Layers:
         value = self._values.get(path)
         return value if isinstance(value, (int, float)) else None
 
+    def _causes(self, problems: tuple[str, ...]) -> list[str]:
+        """Those with what is given; a default that was fitted to nonsense is no problem of its own."""
+        given = [problem for problem in problems if self._is_given(problem.partition("=")[0])]
+        return given or [*problems]
+
     def _named(self, problem: str) -> str:
         """The problem with the variables that it came from, in the words of variables."""
         problem = problem.replace("(or None", f"(or {names.NONE}")
@@ -149,7 +157,7 @@ class Layers:
             said = f"{path}={value!r}"
             if said in problem:
                 text, origin = self._texts.get(path), self.origins[path]
-                source = f"{said} ({origin})" if text is None else f"{origin}={text!r}"
+                source = f"{said} ({origin})" if text is None else f"{origin}={values.shown(text)}"
                 problem = problem.replace(said, source)
                 problem += DURATIONS if isinstance(value, str) and values.is_duration(path) else ""
         return problem

@@ -25,7 +25,7 @@ NONE: Final = "none"
 """How a variable says None."""
 
 _SIGNS: Final = str.maketrans("-.", "__")
-_TARGET: Final = re.compile(rf"{TARGETS}(?P<target>.+?){NESTED}(?P<setting>.+)")
+_TARGET: Final = rf"{TARGETS}(?P<target>.+?){NESTED}(?P<setting>.+)"
 
 
 def of_target(name: str) -> str:
@@ -64,9 +64,7 @@ def _paths() -> Iterator[str]:
 @cache
 def wholes() -> Mapping[str, tuple[str, ...]]:
     """Part of a policy that has a variable of its own -> what that may say."""
-    return {
-        name: (*NAMED.get(name, ()), NONE) for name, (_, optional) in PARTS.items() if optional
-    }
+    return {name: (*NAMED.get(name, ()), NONE) for name, (_, optional) in PARTS.items() if optional}
 
 
 @cache
@@ -78,7 +76,7 @@ def endings() -> tuple[str, ...]:
 
 def is_known(variable: str) -> bool:
     """Whether a ``TIELINE_*`` variable is one of ours."""
-    found = _TARGET.fullmatch(variable)
+    found = re.fullmatch(_TARGET, variable)
     if found is None:
         return variable in _defaults()
     setting = found["setting"]
@@ -87,7 +85,7 @@ def is_known(variable: str) -> bool:
 
 def nearest(variable: str) -> str | None:
     """The variable that was meant by an unknown one; None where none is near."""
-    found = _TARGET.fullmatch(variable)
+    found = re.fullmatch(_TARGET, variable)
     if found is not None:
         ending = _nearest_ending(found["setting"])
         return None if ending is None else f"{TARGETS}{found['target']}{NESTED}{ending}"
@@ -110,11 +108,11 @@ def _nearest_ending(setting: str) -> str | None:
 def _of_targets(variable: str) -> Iterator[str]:
     """Where the name of the target ends is not clear: an underscore may be missing there, too."""
     rest = re.sub(rf"{PREFIX}(TARGETS?_+)?", "", variable, count=1)
-    for end in (found.start() for found in re.finditer("_+", rest) if found.start()):
-        for ending in endings():
-            name = f"{TARGETS}{rest[:end]}{NESTED}{ending}"
-            if is_known(name):
-                yield name
+    for found in re.finditer("_+", rest):
+        ending = _nearest_ending(rest[found.end() :])
+        name = f"{TARGETS}{rest[: found.start()]}{NESTED}{ending}"
+        if ending is not None and is_known(name):
+            yield name
 
 
 def _close(word: str, known: Collection[str]) -> str | None:

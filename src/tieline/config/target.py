@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping  # noqa: TC003 - pydantic asks for it at run time
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -59,14 +59,14 @@ class Target:
 
     dsn: str | None = None
     url: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
     policy: Policy = field(default_factory=Policy)
 
     def __repr__(self) -> str:
         """Without secrets."""
-        return f"{type(self).__name__}({', '.join(self._shown())})"
+        return f"{type(self).__name__}({', '.join(self._facts())})"
 
-    def _shown(self) -> list[str]:
+    def _facts(self) -> list[str]:
         shown = [f"dsn={redact.conninfo(self.dsn)!r}"] if self.dsn is not None else []
         shown += [f"url={redact.url(self.url)!r}"] if self.url is not None else []
         masked = dict.fromkeys(self.headers, redact.MASK)
@@ -92,6 +92,7 @@ class Resolved(Target):
     enabled: bool
     origins: Mapping[str, Origin]
 
-    def _shown(self) -> list[str]:
+    def _facts(self) -> list[str]:
         shown = [f"name={self.name!r}", f"client={self.client!r}", f"enabled={self.enabled!r}"]
-        return [*shown, *Target._shown(self)]
+        # A dataclass with slots is made twice, and a bare super() knows the first of them.
+        return [*shown, *super(Resolved, self)._facts()]

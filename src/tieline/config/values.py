@@ -6,12 +6,14 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, get_args, get_type_hints
 
+from tieline import redact
 from tieline.config.names import NONE
+from tieline.policy.checks import choice
 from tieline.policy.policy import PARTS, Policy
 from tieline.policy.units import Seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 WORDS: Final[Mapping[str, bool]] = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
@@ -27,7 +29,10 @@ UNITS: Final[Mapping[str, tuple[int, int]]] = {
 }
 """Unit of a duration -> seconds, as a fraction."""
 
-_DURATION: Final = re.compile(rf"([0-9]+\.?[0-9]*|\.[0-9]+)\s*({'|'.join(UNITS)})")
+_PLAIN: Final = r"[\w.+ -]{1,16}"
+"""No number, unit or word of ours is longer, or has other characters in it."""
+
+_DURATION: Final = rf"([0-9]+\.?[0-9]*|\.[0-9]+)\s*({'|'.join(UNITS)})"
 
 
 @cache
@@ -49,6 +54,28 @@ def is_duration(path: str) -> bool:
     return Seconds in (hint, *get_args(hint))
 
 
+def shown(text: str) -> str:
+    """What a variable says, for a message; nothing of it where a secret may have strayed there.
+
+    Args:
+        text: The variable's value.
+    """
+    return repr(text) if re.fullmatch(_PLAIN, text) else redact.HIDDEN
+
+
+def one_of(variable: str, text: str, words: Collection[str]) -> Iterator[str]:
+    """Yield a sentence if a variable says none of the words.
+
+    Args:
+        variable: Its name.
+        text: What it says.
+        words: What would be right.
+    """
+    word = text.lower()
+    for problem in choice(variable, word, words):
+        yield problem.replace(f"={word!r}", f"={shown(text)}", 1)
+
+
 def value(path: str, text: str) -> object:
     """What a variable says; the text itself where it says nothing that makes sense.
 
@@ -61,7 +88,7 @@ def value(path: str, text: str) -> object:
     if text.lower() == NONE and type(None) in get_args(hints()[path]):
         return None
     number: object = text
-    if is_duration(path) and (found := _DURATION.fullmatch(text)):
+    if is_duration(path) and (found := re.fullmatch(_DURATION, text)):
         times, by = UNITS[found[2]]
         number = float(found[1]) * times / by
     try:

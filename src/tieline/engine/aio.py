@@ -84,7 +84,7 @@ async def drive(
         cause = None
 
 
-def guarded(
+def guarded(  # noqa: C901, PLR0915 - as below
     guard: Guard, function: Callable[P, Coroutine[Any, Any, T]]
 ) -> Callable[P, Coroutine[Any, Any, T]]:
     """The function with the policy around it.
@@ -122,8 +122,6 @@ def guarded(
             if not guard.settled:
                 settle()
                 return await run_guarded(*args, **kwargs)
-            if not guard.enabled:
-                return await function(*args, **kwargs)
             return await drive_all(guard, partial(function, *args, **kwargs))
         started = clock_module.active.now()
         # The generation first: if the breaker opens in between, our results are void.
@@ -172,6 +170,8 @@ def guarded(
 
 async def drive_all(guard: Guard, function: Callable[[], Awaitable[T]]) -> T:
     """Run it with every question asked from the start."""
+    if not guard.enabled:
+        return await function()
     run = GuardedRun(guard)
     call = run.call()
     decision = guard.state.step(call, call.start)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
+
 def guard(
     name: str, *, policy: Policy | None = None, idempotent: bool = False
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:

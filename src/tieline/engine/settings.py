@@ -14,15 +14,15 @@ and nothing needs it before guarded code runs."""
 
 
 class Settings(Protocol):
-    """What is configured for one target."""
+    """What is configured for one target.
 
-    @property
-    def enabled(self) -> bool:
-        """Whether a guard does anything at all."""
+    Attributes:
+        enabled: Whether a guard does anything at all.
+        policy: The policy.
+    """
 
-    @property
-    def policy(self) -> Policy:
-        """The policy."""
+    enabled: bool
+    policy: Policy
 
 
 def settings(name: str, policy: Policy | None) -> Settings:

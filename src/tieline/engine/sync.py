@@ -76,7 +76,7 @@ def drive(
         cause = None
 
 
-def guarded(guard: Guard, function: Callable[P, T]) -> Callable[P, T]:
+def guarded(guard: Guard, function: Callable[P, T]) -> Callable[P, T]:  # noqa: C901, PLR0915 - as below
     """The function with the policy around it.
 
     On the healthy path it holds no lock, and makes no `Call` before there is a failure to think
@@ -112,8 +112,6 @@ def guarded(guard: Guard, function: Callable[P, T]) -> Callable[P, T]:
             if not guard.settled:
                 settle()
                 return run_guarded(*args, **kwargs)
-            if not guard.enabled:
-                return function(*args, **kwargs)
             return drive_all(guard, partial(function, *args, **kwargs))
         started = clock_module.active.now()
         # The generation first: if the breaker opens in between, our results are void.
@@ -162,6 +160,8 @@ def guarded(guard: Guard, function: Callable[P, T]) -> Callable[P, T]:
 
 def drive_all(guard: Guard, function: Callable[[], T]) -> T:
     """Run it with every question asked from the start."""
+    if not guard.enabled:
+        return function()
     run = GuardedRun(guard)
     call = run.call()
     decision = guard.state.step(call, call.start)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from tieline.policy.checks import choice, number
-from tieline.policy.units import Seconds
+from tieline.policy.units import Seconds  # noqa: TC001 - config asks for it at run time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from tieline.policy.checks import number
-from tieline.policy.units import Seconds
+from tieline.policy.units import Seconds  # noqa: TC001 - config asks for it at run time
 from tieline.policy.window import Window
 
 if TYPE_CHECKING:

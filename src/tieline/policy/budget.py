@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tieline.policy.checks import number
-from tieline.policy.units import Seconds
+from tieline.policy.units import Seconds  # noqa: TC001 - config asks for it at run time
 from tieline.policy.window import Window
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from tieline.policy.budget import BUDGETS, Budget
 from tieline.policy.checks import advice, either, number
 from tieline.policy.reconnect import Reconnect
 from tieline.policy.retry import Retry
-from tieline.policy.units import Seconds
+from tieline.policy.units import Seconds  # noqa: TC001 - config asks for it at run time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -68,10 +68,11 @@ class Policy:
     retry: Retry = field(default_factory=Retry)
     backoff: Backoff = field(default_factory=Backoff)
     breaker: CircuitBreaker | None = field(default_factory=CircuitBreaker)
-    budget: Budget | None = field(default_factory=Budget)
     reconnect: Reconnect = field(default_factory=Reconnect)
-
-    if TYPE_CHECKING:  # what may be given, beside what is then found in the attributes
+    if not TYPE_CHECKING:  # what pydantic, which asks at run time, is to let through
+        budget: Budget | Literal["fleet"] | None = field(default_factory=Budget)
+    else:  # what is then found in the attributes, and what may be given
+        budget: Budget | None = field(default_factory=Budget)
 
         def __init__(
             self,

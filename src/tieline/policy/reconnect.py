@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tieline.policy.backoff import LAST_GROWTH
 from tieline.policy.checks import number
-from tieline.policy.units import Seconds
+from tieline.policy.units import Seconds  # noqa: TC001 - config asks for it at run time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

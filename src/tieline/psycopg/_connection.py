@@ -10,7 +10,8 @@ from psycopg.rows import Row
 from tieline.engine.context import deadline_var, guard_var
 from tieline.errors import ConnectTimeout
 from tieline.psycopg import _dial_sync
-from tieline.psycopg._dial import Dial, startup_var
+from tieline.psycopg._dial import Dial, configured, startup_var
+from tieline.psycopg._parameters import completed
 from tieline.psycopg._seam import Seam, mark_sent
 from tieline.psycopg._startup import start
 from tieline.psycopg._wait import Bounded
@@ -61,23 +62,31 @@ class Connection(Seam[Row], psycopg.Connection[Row]):
             row_factory: As psycopg's.
             cursor_factory: As psycopg's.
             target: Name of the target; by default its endpoints, such as
-                ``postgresql://db:5432``. Connections to one target share breaker and budget.
-            policy: The settings; by default 25 s for everything, 5 s for an attempt (or
-                ``connect_timeout``), 4 attempts.
+                ``postgresql://db:5432``. Connections to one target share breaker and budget. What
+                ``TIELINE_TARGETS__<NAME>__DSN`` says fills in what neither the conninfo nor a
+                keyword does.
+            policy: The settings; by default those of the environment, and where it says nothing
+                25 s for everything, 5 s for an attempt (or ``connect_timeout``), 4 attempts.
             **kwargs: Connection parameters, which win over those of the conninfo.
 
         Raises:
-            ConfigError: The parameters make no sense; also a ``psycopg.ProgrammingError``.
+            ConfigError: The parameters or variables make no sense; also a ``psycopg.ProgrammingError``.
             TielineError: Another of its classes; also a ``psycopg.OperationalError``.
         """
-        options = {
+        options: dict[str, Any] = {
             "autocommit": autocommit,
             "prepare_threshold": prepare_threshold,
             "context": context,
             "row_factory": row_factory,
             "cursor_factory": cursor_factory,
         }
-        dial = Dial(super().connect, conninfo, kwargs, options, target=target, policy=policy)
+        found, dsn = configured(target, policy)
+        if not found.enabled:
+            conninfo = conninfo if dsn is None else completed(conninfo, kwargs, dsn)
+            native = super().connect(conninfo, **{**options, **kwargs})
+            native._tieline_acts = False
+            return native
+        dial = Dial(super().connect, conninfo, kwargs, options, target=found, dsn=dsn)
         connection = _dial_sync.connect(dial)
         connection._tieline_target = target
         return connection
@@ -96,6 +105,8 @@ class Connection(Seam[Row], psycopg.Connection[Row]):
 
     def wait(self, gen: PQGen[T], *args: Any, **kwargs: Any) -> T:
         """Drive one operation, as psycopg's ``wait`` does, within the deadline around it."""
+        if not self._tieline_acts:
+            return super().wait(gen, *args, **kwargs)
         limit = deadline_var.get()
         if limit is not None:
             gen = self._tieline_bounded(gen, limit, blocking=True)

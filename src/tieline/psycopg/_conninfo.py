@@ -2,43 +2,30 @@
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
-import math
 import os
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from psycopg import conninfo as native
-from psycopg import pq
-
 from tieline.endpoint import Endpoint
-from tieline.errors import ConfigError, TielineError
-from tieline.policy.checks import number
-from tieline.rules.fuse import fuse
-from tieline.rules.libpq import conninfo_fault
-from tieline.rules.natives import native_class
+from tieline.psycopg._parameters import definitions, host_count, parse, setting, split
+from tieline.redact import PLACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from tieline.psycopg._parameters import Dsn
+
 SCHEME = "postgresql"
 
-MAX_PORT: Final = 65535
-
-_LISTS: Final = ("host", "hostaddr", "port")
-"""Parameters that hold a list, with an item for each host."""
-
 _INHERITED: Final = (
-    *_LISTS,
+    *PLACE,
     "connect_timeout",
     "load_balance_hosts",
     "service",
     "target_session_attrs",
 )
 """Parameters that decide where to go and how long it may take."""
-
-_HIDDEN: Final = "(not shown, it may hold a password)"
 
 
 class Place(NamedTuple):
@@ -65,12 +52,18 @@ class Plan(NamedTuple):
         timeout: Seconds for one attempt; 0 and less mean infinity; None where nothing says.
         balanced: Whether hosts, and the addresses of one name, are to be tried in random order.
         name: The endpoints, as the target is called where it has no other name.
+        conninfo: What psycopg is to have in place of the conninfo that was given.
     """
 
     places: tuple[Place, ...]
     timeout: float | None
     balanced: bool
     name: str
+    conninfo: str
+
+    def __repr__(self) -> str:
+        """Without secrets."""
+        return f"Plan({self.name})"
 
     def in_order(self, draw: Callable[[], float]) -> tuple[Place, ...]:
         """The places in the order to try them.
@@ -85,27 +78,32 @@ class Plan(NamedTuple):
         return tuple(sorted(self.places, key=lambda place: (place.turn, turn[place.endpoint])))
 
 
-def plan(conninfo: str, arguments: Mapping[str, Any]) -> Plan:
+def plan(conninfo: str, arguments: Mapping[str, Any], dsn: Dsn | None = None) -> Plan:
     """What to do for these parameters.
 
     Args:
         conninfo: A connection string or URL.
         arguments: Parameters given by keyword; they win.
+        dsn: What the environment says; it fills in what code does not say. A host or service
+            named in code takes the place of all its hosts, addresses and ports.
 
     Raises:
         ConfigError: With every problem, and nothing of the conninfo. Also what psycopg raises for
             the first of them, as a rule a ``psycopg.ProgrammingError``.
     """
     given = tuple((name, str(value)) for name, value in arguments.items() if value is not None)
-    return _plan(conninfo, given, tuple(map(os.environ.get, _variables())))
+    return _plan(conninfo, given, dsn, tuple(map(os.environ.get, _variables())))
 
 
 @lru_cache(maxsize=64)
 def _plan(
-    conninfo: str, given: tuple[tuple[str, str], ...], _environment: tuple[str | None, ...]
+    conninfo: str,
+    given: tuple[tuple[str, str], ...],
+    dsn: Dsn | None,
+    _environment: tuple[str | None, ...],
 ) -> Plan:
     """The same plan for the same words: an application uses the same few again and again."""
-    parameters = _parse(conninfo, dict(given))
+    parameters, joined = parse(conninfo, dict(given), dsn)
     places = tuple(_turns(parameters))
     timeout = setting(parameters, "connect_timeout")
     return Plan(
@@ -113,49 +111,15 @@ def _plan(
         None if timeout is None else float(timeout),
         setting(parameters, "load_balance_hosts") == "random",
         ",".join(dict.fromkeys(str(place.endpoint) for place in places)),
+        joined,
     )
 
 
 @cache
 def _variables() -> tuple[str, ...]:
     """The environment variables that a plan depends on."""
-    definitions = _definitions()
-    return tuple(definitions[name][0] for name in _INHERITED if name in definitions)
-
-
-def _parse(conninfo: str, given: dict[str, str]) -> dict[str, str]:
-    """All parameters of a connection, or every problem with them."""
-    parameters: dict[str, str] = {}
-    fault = ""
-    try:
-        written = native.conninfo_to_dict(conninfo) if conninfo else {}
-        parameters = {name: str(value) for name, value in written.items()}
-    except native_class("psycopg", ConfigError) as error:
-        fault = conninfo_fault(str(error))
-    except UnicodeError:
-        fault = "not valid Unicode"
-    problems = [*_unknown(given), *_unwritable(given)]
-    if fault:
-        problems.append(
-            f"conninfo: {fault} {_HIDDEN}; write key=value pairs or a postgresql:// URL"
-        )
-    problems += _bad_timeout({**parameters, **given}, shown="connect_timeout" in given)
-    parameters.update(given)
-    # psycopg has its own class for these: it meets them when it connects.
-    later = [*_bad_counts(parameters), *_bad_addresses(parameters)]
-    if problems or later:
-        # Raised out here, where no native error with the conninfo in it becomes its context.
-        raise _config_error((*problems, *later), ConfigError if problems else TielineError)
-    return parameters
-
-
-def setting(parameters: Mapping[str, str], name: str) -> str | None:
-    """A parameter, or what its environment variable says; None without either."""
-    if name in parameters:
-        return parameters[name]
-    # An older libpq may not have it.
-    variable, _ = _definitions().get(name, ("", ""))
-    return os.environ.get(variable) if variable else None
+    known = definitions()
+    return tuple(known[name][0] for name in _INHERITED if name in known)
 
 
 def _turns(parameters: Mapping[str, str]) -> Iterator[Place]:
@@ -175,8 +139,8 @@ def _turns(parameters: Mapping[str, str]) -> Iterator[Place]:
 
 
 def _places(parameters: Mapping[str, str]) -> Iterator[Place]:
-    lists = {name: _split(parameters, name) for name in _LISTS}
-    count = _count(lists)
+    lists = {name: split(parameters, name) for name in PLACE}
+    count = host_count(lists)
     if len(lists["port"]) == 1:
         lists["port"] *= count
     for index in range(count):
@@ -201,94 +165,7 @@ def _needs_resolution(host: str, address: str) -> bool:
     return False
 
 
-def _count(lists: Mapping[str, list[str]]) -> int:
-    return max(len(lists["host"]), len(lists["hostaddr"]), 1)
-
-
-def _split(parameters: Mapping[str, str], name: str) -> list[str]:
-    value = setting(parameters, name)
-    return value.split(",") if value else []
-
-
 def _default_port() -> str:
-    variable, compiled = _definitions()["port"]
+    variable, compiled = definitions()["port"]
     inherited = os.environ.get(variable, "").strip()
     return inherited if inherited.isdecimal() else compiled
-
-
-@cache
-def _definitions() -> dict[str, tuple[str, str]]:
-    """Parameter -> its environment variable and the default that libpq was compiled with."""
-    return {
-        option.keyword.decode(): (
-            (option.envvar or b"").decode(),
-            (option.compiled or b"").decode(),
-        )
-        for option in pq.Conninfo.get_defaults()
-    }
-
-
-def _unknown(given: Mapping[str, str]) -> Iterator[str]:
-    known = _definitions()
-    for name in given:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            advice = f"; did you mean {near[0]}?" if near else ""
-            yield f"{name}: not a connection parameter{advice}"
-
-
-def _unwritable(given: Mapping[str, str]) -> Iterator[str]:
-    """What libpq would cut off, or Python refuse to encode with all of it in the message."""
-    for name, value in given.items():
-        if "\0" in value or not _encodable(value):
-            yield f"{name}: a NUL, or not valid Unicode {_HIDDEN}"
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeError:
-        return False
-    return True
-
-
-def _bad_timeout(parameters: Mapping[str, str], *, shown: bool) -> Iterator[str]:
-    value = setting(parameters, "connect_timeout")
-    try:
-        good = value is None or math.isfinite(float(value))
-    except ValueError:
-        good = False
-    if good:
-        return
-    name = "connect_timeout" if "connect_timeout" in parameters else "PGCONNECT_TIMEOUT"
-    if shown or name not in parameters:
-        yield from number(name, value, least=0, unit="seconds")
-    else:
-        yield f"{name}: must be a number, 0 or more seconds {_HIDDEN}"
-
-
-def _bad_counts(parameters: Mapping[str, str]) -> Iterator[str]:
-    lists = {name: _split(parameters, name) for name in _LISTS}
-    count = _count(lists)
-    for name, items in lists.items():
-        if len(items) not in (0, count) and not (name == "port" and len(items) == 1):
-            yield f"{name}: {len(items)} given for {count} hosts; give one for each"
-
-
-def _bad_addresses(parameters: Mapping[str, str]) -> Iterator[str]:
-    """A URL whose password holds an @ or a / spills the rest of it into host or port."""
-    if any("@" in host[1:] for host in _split(parameters, "host")):
-        yield f"host: an @ in it {_HIDDEN}; in a URL, write %40 for one that is part of a password"
-    ports = [port.strip() for port in _split(parameters, "port")]
-    if any(port and not (port.isdecimal() and 0 < int(port) <= MAX_PORT) for port in ports):
-        yield (
-            f"port: not a number from 1 to {MAX_PORT} {_HIDDEN}; "
-            "in a URL, write %2F for a / that is part of a password"
-        )
-
-
-def _config_error(problems: tuple[str, ...], ours: type[TielineError]) -> TielineError:
-    """The error with all problems, which is what psycopg raises for ours, too."""
-    native_base = native_class("psycopg", ours)
-    facts = {"problems": problems, "target": None}
-    return fuse(ConfigError, native_base, None, "; ".join(problems), facts)

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import psycopg
 
+from tieline import config
 from tieline.engine import addresses, simulation
 from tieline.engine import clock as clock_module
 from tieline.engine.context import surrounding_guard, time_limit
 from tieline.engine.target import target_state
 from tieline.failure import Phase
 from tieline.policy.call import Call
-from tieline.policy.defaults import DEFAULTS
 from tieline.policy.outcome import EFFECTS
 from tieline.psycopg._conninfo import plan
+from tieline.psycopg._parameters import Dsn
 from tieline.rules import system
 from tieline.rules.classes import CLASSES
 from tieline.rules.libpq import Evidence, classify_connect, native_error, unresolved
@@ -28,6 +29,7 @@ from tieline.rules.phrases import describe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from tieline.config import Resolved
     from tieline.failure import Failure
     from tieline.policy.decision import Decision, Proceed
     from tieline.policy.policy import Policy
@@ -68,12 +70,23 @@ def warn_of_shape() -> None:
     )
 
 
+def configured(target: str | None, policy: Policy | None) -> tuple[Resolved, Dsn | None]:
+    """What is configured for a target, and the DSN where there is one.
+
+    Args:
+        target: Its name.
+        policy: Settings given in code.
+
+    Raises:
+        ConfigError: The environment makes no sense.
+    """
+    found = config.resolve("psycopg", target, policy=policy)
+    return found, None if found.dsn is None else Dsn(found.dsn, str(found.origins["dsn"]))
+
+
 @lru_cache(maxsize=64)
-def _settled(policy: Policy | None, timeout: float | None) -> Policy:
+def _settled(policy: Policy, timeout: float) -> Policy:
     """The settings, with the ``connect_timeout`` that was given."""
-    policy = policy or DEFAULTS["psycopg"]
-    if timeout is None:
-        return policy
     return policy.with_attempt_timeout(timeout if timeout > 0 else None)
 
 
@@ -85,8 +98,8 @@ class Dial(Generic[N_co]):
         conninfo: As given.
         arguments: Connection parameters given by keyword.
         options: The other keywords of ``connect``.
-        target: Name of the target; None for its endpoints.
-        policy: The settings; None for the client's defaults.
+        target: What is configured for it; its endpoints are its name where it has none.
+        dsn: Where the environment says that it is.
 
     Raises:
         ConfigError: The parameters make no sense.
@@ -99,17 +112,16 @@ class Dial(Generic[N_co]):
         arguments: Mapping[str, Any],
         options: Mapping[str, Any],
         *,
-        target: str | None,
-        policy: Policy | None,
+        target: Resolved,
+        dsn: Dsn | None,
     ) -> None:
         """Read the parameters; nothing is sent."""
-        found = plan(conninfo, arguments)
-        if found.timeout is None and policy is not None:
-            self._policy = policy
-        else:
-            self._policy = _settled(policy, found.timeout)
+        found = plan(conninfo, arguments, dsn)
+        self._policy = target.policy
+        if found.timeout is not None:
+            self._policy = _settled(self._policy, found.timeout)
         self._native = native
-        self._conninfo = conninfo
+        self._conninfo = found.conninfo
         self._keywords = {**options, **arguments}
         if found.timeout is not None and found.timeout % 1:
             # psycopg's own limit, which cuts fractions off, must not come before ours.
@@ -117,7 +129,7 @@ class Dial(Generic[N_co]):
         self._places = found.in_order(clock_module.active.draw)
         self._balanced = found.balanced
         self._failure: Failure | None = None
-        self.state = target_state(target or found.name, self._policy)
+        self.state = target_state(target.name or found.name, self._policy)
         self._lanes = [self.state.lane(place.endpoint) for place in self._places]
         self._started = clock_module.active.now()
 

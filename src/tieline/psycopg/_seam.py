@@ -37,12 +37,13 @@ class Seam(BaseConnection[Row]):
     _tieline_target: str | None = None
     _tieline_endpoint: Endpoint | None = None
     _tieline_lost = False
+    _tieline_acts = True
 
     def _check_connection_ok(self) -> None:
         try:
             super()._check_connection_ok()
         except Exception as error:
-            if not self.broken:
+            if not self.broken or not self._tieline_acts:
                 raise
             final = already_lost(self, error, self._tieline_target)
         else:
