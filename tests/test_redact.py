@@ -150,6 +150,25 @@ def test_no_secret_is_shown(template: str, before: str, after: str) -> None:
         assert SECRET not in redact.url(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/p?token=abc&page=2", "/p?token=***&page=***"),
+        ("/p?secret", "/p?***"),
+        ("/plain", "/plain"),
+        ("/p#access_token=1", "/p"),
+        ("http://user:pw@h:80/p?q=1", "http://***@h:80/p?q=***"),
+        ("//user:pw@h/p", redact.HIDDEN),
+        ("/p?to=me@home", redact.HIDDEN),
+        ("p?x=1", redact.HIDDEN),
+        ("", redact.HIDDEN),
+    ],
+)
+def test_reference(text: str, shown: str) -> None:
+    """What an HTTP request has for a URL may be the part behind the host alone."""
+    assert redact.reference(text) == shown
+
+
 def test_examples() -> None:
     """The examples in the documentation are what comes out."""
     assert doctest.testmod(redact).failed == 0

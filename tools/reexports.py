@@ -33,6 +33,8 @@ class DropIn(NamedTuple):
         newer: Names that older releases have not, or only where another package is installed.
         modules: Submodules that are attributes as well, ours in place of the client's.
         deprecated: Modules, empty for the package, whose deprecated names come by ``__getattr__``.
+        version: Submodule that ``__version__`` is taken from, where type checkers do not find it
+            in the package.
         inside: Submodule -> name -> module of ours that it comes from there.
     """
 
@@ -45,6 +47,7 @@ class DropIn(NamedTuple):
     modules: tuple[str, ...] = ()
     deprecated: tuple[str, ...] = ()
     inside: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+    version: str = ""
 
 
 _POOL = "tieline.urllib3._pool"
@@ -70,8 +73,9 @@ DROP_INS: Final = {
             _MANAGER: ("PoolManager", "ProxyManager", "proxy_from_url", "request"),
             _POOL: ("HTTPConnectionPool", "HTTPSConnectionPool", "connection_from_url"),
         },
-        without=("annotations", "http2", "logging", "ssl", "sys", "typing", "warnings"),
+        without=("annotations", "contrib", "http2", "logging", "ssl", "sys", "typing", "warnings"),
         more={"util": ("connection",)},
+        version="._version",
         inside={
             "connectionpool": dict.fromkeys(
                 ("HTTPConnectionPool", "HTTPSConnectionPool", "connection_from_url"), _POOL
@@ -166,7 +170,7 @@ def render(client: str) -> dict[Path, str]:
     body = [f'"""{drop_in.doc}"""', ""]
     body += ["from contextlib import suppress"] if drop_in.newer else []
     body += ["from typing import TYPE_CHECKING"] if "" in drop_in.deprecated else []
-    body += [f"from {client} import __version__ as __version__"]
+    body += [f"from {client}{drop_in.version} import __version__ as __version__"]
     body += [f"from {client} import {name} as {name}" for name in taken]
     body += [
         f"from {module} import {name} as {name}"

@@ -144,6 +144,21 @@ def url(text: str) -> str:
     return f"{shown}{path}{_masked_query(query)}"
 
 
+def reference(text: str) -> str:
+    """A URL, or the part of one behind the host, without its secrets.
+
+    >>> reference("/v1/pay?token=abc")
+    '/v1/pay?token=***'
+
+    Args:
+        text: Absolute, or from the path on, as an HTTP request has it.
+    """
+    if not text.startswith("/"):
+        return url(text)
+    origin = "http://host"
+    return url(f"{origin}{text}").removeprefix(origin)
+
+
 def url_parts(text: str) -> tuple[str, str, str, str]:
     """Scheme, network location, path and query of a URL.
 

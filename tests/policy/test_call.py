@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -11,17 +11,22 @@ from hypothesis import strategies as st
 
 from tests.policy.world import DENIED, LOST, REFUSED, START, TIMEOUT, World, sent, unsent
 from tieline import events
+from tieline.endpoint import Proxy
 from tieline.errors import CircuitOpen, DeadlineExceeded, TargetUnhealthy
 from tieline.failure import Failure, Kind, Phase, Safety
 from tieline.policy.backoff import Backoff
 from tieline.policy.breaker import CircuitBreaker, State
 from tieline.policy.budget import Budget
-from tieline.policy.decision import Proceed, Raise, Sleep
+from tieline.policy.decision import Proceed, Raise, Sleep, Terms
 from tieline.policy.gate import Snapshot, Verdict
 from tieline.policy.limits import DEFAULT_LEASE, LEASE_MARGIN, USEFUL_SLICE, Limits
 from tieline.policy.outcome import EFFECTS
 from tieline.policy.policy import Policy
 from tieline.policy.retry import Reason, Retry
+
+if TYPE_CHECKING:
+    from tieline.policy.call import Call
+    from tieline.policy.decision import Decision
 
 BUSY = unsent(Kind.BUSY, Phase.HANDSHAKE)
 HOPELESS = Failure(Phase.RESOLVE, Kind.NO_NAME, Safety.NEVER)
@@ -759,3 +764,65 @@ def test_what_was_sent() -> None:
     world.wake(call, world.fail(call, LOST))
     world.fail(call, REFUSED)
     assert (call.sent, call.maybe_applied) == (True, True)
+
+
+# --- what a client of the caller's own settings brings along -------------------------------------
+
+
+def failed(world: World, call: Call, failure: Failure, **options: object) -> Decision:
+    """Let the attempt under way fail, with more said of it."""
+    return call.failed(failure, world.now, world.draw, **options)
+
+
+def test_the_callers_own_wait_is_a_floor() -> None:
+    """The longer wait of both, and no word of it in what is raised."""
+    world = World()
+    call = world.call()
+    world.start(call)
+    decision = failed(world, call, REFUSED, terms=Terms(wait=7.0))
+    assert isinstance(decision, Sleep)
+    assert 7.0 <= decision.seconds < 7.2
+    world.wake(call, decision)
+    assert failed(world, call, REFUSED, terms=Terms(wait=3.0, stop=True)).retry_after is None
+
+
+def test_the_callers_own_settings_may_stop() -> None:
+    """Their no ends the call, before anything of ours is asked; the failure still counts."""
+    world = World()
+    call = world.call()
+    world.start(call)
+    decision = failed(world, call, REFUSED, terms=Terms(stop=True))
+    assert decision == Raise(None, Reason.CALLER)
+    assert world.breaker.failures == 1
+
+
+def test_terms_hold_for_one_failure() -> None:
+    """What was said of one attempt says nothing of the next."""
+    world = World()
+    call = world.call()
+    world.start(call)
+    world.wake(call, failed(world, call, REFUSED, terms=Terms(wait=7.0)))
+    decision = failed(world, call, REFUSED)
+    assert isinstance(decision, Sleep)
+    assert decision.seconds < 1.0
+
+
+def test_sent_before_it_began() -> None:
+    """A request that was redirected has been sent, whatever becomes of the rest."""
+    world = World()
+    decision = world.once(REFUSED, sent=True)
+    assert decision == Raise(None, Reason.SENT)
+    assert isinstance(world.once(REFUSED, sent=True, idempotent=True), Sleep)
+
+
+def test_failed_on_the_way() -> None:
+    """What happened at a proxy is told of the proxy, and counted where the call was going."""
+    world = World()
+    proxy = Proxy("http", "p", 3128)
+    call = world.call()
+    world.start(call)
+    failed(world, call, REFUSED, place=proxy)
+    assert [attempt.endpoint for attempt in call.attempts] == [proxy]
+    told = [event.endpoint for event in call.take_events()]
+    assert told[0] == proxy
+    assert world.breaker.failures == 1

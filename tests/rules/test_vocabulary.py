@@ -36,10 +36,10 @@ RULES = [
     *websockets.FAILED.values(),
     websockets.APPLICATION,
     websockets.NO_UPGRADE,
-    websockets.NO_TUNNEL,
+    http.NO_TUNNEL,
     websockets.NO_PONG,
 ]
-OF_THE_DROP_INS = {"outcome", "server-gone", "deadline", "proxy", "reused"}
+OF_THE_DROP_INS = {"outcome", "server-gone", "deadline", "reused"}
 
 
 @pytest.mark.parametrize("client", CLIENTS)

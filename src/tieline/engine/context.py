@@ -178,6 +178,13 @@ def is_idempotent() -> bool:
     return scope is not None and scope.live
 
 
+def mark_sent() -> None:
+    """Tell the guarded function that we run inside that something may have been sent."""
+    guard = surrounding_guard()
+    if guard is not None:
+        guard.mark_sent()
+
+
 def surrounding_guard() -> GuardScope | None:
     """The guarded function that we run inside, the innermost one that still runs."""
     scope = guard_var.get()

@@ -56,6 +56,8 @@ HINTS: Final[Mapping[str, str]] = {
     ),
     "proxy-login": "the proxy asks for credentials, or does not accept those it was given",
     "proxy-refuses": "the proxy answered, and opens no way to this server",
+    "client-key": "the client's own key is encrypted, and no password was given for it",
+    "fingerprint": "the certificate is another one than assert_fingerprint asks for",
     "not-http": "something other than an HTTP server answers on this port, or one behind TLS",
     "truncated": "the answer ended too early: a server or proxy that crashed or was stopped",
     "reused": "an idle connection was closed by the other side just as it was used again",

@@ -59,7 +59,7 @@ TUNNELS: Final[Mapping[str, Rule]] = {
 }
 """Status of a proxy that opens no tunnel -> what it means; other ones: it will not."""
 
-_NO_TUNNEL: Final = Rule(Kind.ANSWERED, repeat=False, hint="proxy-refuses")
+NO_TUNNEL: Final = Rule(Kind.ANSWERED, repeat=False, hint="proxy-refuses")
 
 # http.client words it so in every version, and puts the status nowhere else.
 _TUNNEL: Final = re.compile(r"Tunnel connection failed: (\d{3})")
@@ -96,10 +96,14 @@ ERRORS: Final[Mapping[str, Rule]] = {
 """Type of an exception, or of one inside it -> what it means."""
 
 MESSAGES: Final[Mapping[str, Rule]] = {
+    "password is required": Rule(Kind.TLS, Phase.TLS, repeat=False, hint="client-key"),
+    "Fingerprints did not match": Rule(
+        Kind.CERTIFICATE, Phase.TLS, repeat=False, hint="fingerprint"
+    ),
     "Response ended prematurely": _TRUNCATED,
     "exceeded maximum allowed length": _GARBAGE,
 }
-"""Part of the text of urllib3's ProtocolErrors that have nothing inside -> what they mean."""
+"""Part of the text of urllib3's errors that have nothing inside -> what they mean."""
 
 DEAD: Final = frozenset({Kind.EOF, Kind.RESET})
 """How a kept connection shows that it was dead."""
@@ -149,10 +153,11 @@ def classify(error: BaseException, seen: Seen) -> Failure | None:
     if found is None:
         return None
     code, rule = found
-    if seen.phase in REQUEST_PHASES:
+    phase = rule.phase or seen.phase or Phase.RECEIVE
+    if seen.phase is not None and seen.phase in REQUEST_PHASES:
         phase = seen.phase
-    else:
-        phase = rule.phase or seen.phase or Phase.RECEIVE
+        # After the handshake it is a stream that broke, and no disagreement.
+        rule = dataclasses.replace(rule, repeat=rule.repeat or rule.kind is Kind.TLS)
     return _as_seen(rule.failure(phase, code=code), seen)
 
 
@@ -181,13 +186,24 @@ def _rule(error: BaseException) -> tuple[str, Rule] | None:
     """The code and the rule of one exception by itself."""
     tunnel = _TUNNEL.search(str(error)) if isinstance(error, OSError) else None
     if tunnel is not None:
-        return tunnel[1], TUNNELS.get(tunnel[1], _NO_TUNNEL)
+        return tunnel[1], TUNNELS.get(tunnel[1], NO_TUNNEL)
     named = first(ERRORS, system.type_names(error))
     if named is None:
         return system.find(error)
     text = str(error)
     said = (rule for part, rule in MESSAGES.items() if part in text)
     return "", next(said, named[1])
+
+
+def as_theirs(failure: Failure) -> Failure:
+    """The same failure, where the caller's own retry settings say whether trying again can help.
+
+    Credentials are offered once, whatever they say.
+    """
+    if failure.safety is not Safety.NEVER or failure.kind is Kind.DENIED:
+        return failure
+    safety = Safety.IF_IDEMPOTENT if failure.maybe_applied else Safety.ALWAYS
+    return dataclasses.replace(failure, safety=safety)
 
 
 def unrepeatable(failure: Failure) -> Failure:
@@ -245,10 +261,12 @@ def retry_after(value: str | None, date: str | None, now: float) -> float | None
 
 
 def _epoch(text: str) -> float | None:
-    from email.utils import mktime_tz, parsedate_tz
+    """Seconds since the epoch of an HTTP date; None for what is none."""
+    from datetime import UTC
+    from email.utils import parsedate_to_datetime
 
     try:
-        parsed = parsedate_tz(text)
-        return None if parsed is None else float(mktime_tz(parsed))
-    except (ValueError, OverflowError, IndexError):
+        parsed = parsedate_to_datetime(text)
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError, IndexError, TypeError):
         return None

@@ -5,17 +5,17 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from tieline import redact
 from tieline.errors import ConfigError, TielineError
 from tieline.failure import REQUEST_PHASES, Kind
 from tieline.rules.fuse import fuse
-from tieline.rules.urls import masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tieline.failure import Failure
 
-BAD_URL: Final = "url: malformed (not shown, it may hold a password)"
+BAD_URL: Final = f"url: malformed {redact.HIDDEN}"
 
 
 def _class(name: str) -> Any:
@@ -59,6 +59,21 @@ def simulated(failure: Failure, said: str, pool: object, url: str) -> Exception:
     return cast("Exception", made)
 
 
+def cut_short() -> Exception:
+    """What http.client raises for an answer that ends too early."""
+    from http.client import IncompleteRead
+
+    return IncompleteRead(b"")
+
+
+def body_is_gone() -> Exception:
+    """What urllib3 raises for a body that it cannot read again."""
+    said = (
+        "the request was redirected, and its body cannot be sent again: it is no file with seek()"
+    )
+    return cast("Exception", _class("UnrewindableBodyError")(said))
+
+
 def bad_url(error: Exception) -> Exception:
     """What is raised for a URL that cannot be read; other errors come back as they are."""
     parse = _class("LocationParseError")
@@ -70,13 +85,18 @@ def bad_url(error: Exception) -> Exception:
     return made
 
 
+def reason(error: BaseException) -> str:
+    """What urllib3, or what is below it, says in one line; secrets must be out of it already."""
+    return " ".join(str(getattr(error, "reason", None) or error).split())
+
+
 def without_secrets(error: BaseException, url: str) -> BaseException:
     """The same error, with nothing secret of the URL in its text or in that of its causes.
 
     Its attributes, such as ``url``, stay what they were.
     """
-    shown = masked(url)
-    if shown != url:
+    shown = redact.reference(url)
+    if url and shown != url:
         for part in _all(error):
             if isinstance(part, TielineError):
                 continue
@@ -87,6 +107,12 @@ def without_secrets(error: BaseException, url: str) -> BaseException:
             if isinstance(said, str):
                 part.__dict__["_message"] = said.replace(url, shown)
     return error
+
+
+def without_frames(error: BaseException) -> None:
+    """Let go of where it was raised, and of where its causes were."""
+    for part in _all(error):
+        part.__traceback__ = None
 
 
 def _all(error: BaseException) -> Iterator[BaseException]:

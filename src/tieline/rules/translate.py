@@ -47,6 +47,7 @@ def final_error(
     cause: BaseException | None,
     client: str,
     now: float,
+    *,
     ours: type[TielineError] | None = None,
 ) -> BaseException:
     """The exception that ends a call.

@@ -50,7 +50,6 @@ EXCEPTIONS: Final[Mapping[str, Rule]] = {
 
 _DENIED = Rule(Kind.DENIED, repeat=False, hint="login")
 _NO_PATH = Rule(Kind.NO_TARGET, repeat=False, hint="no-path")
-NO_TUNNEL: Final = Rule(Kind.ANSWERED, repeat=False, hint="proxy-refuses")
 NO_UPGRADE: Final = Rule(Kind.ANSWERED, repeat=False, hint="no-upgrade")
 
 STATUSES: Final[Mapping[str, Rule]] = {
@@ -172,7 +171,7 @@ def _telling(error: Exception, answer: BaseException | None) -> BaseException:
 
 def _declined(response: Any, *, by_proxy: bool) -> Failure:
     status, headers = str(response.status_code), response.headers
-    table, otherwise = (http.TUNNELS, NO_TUNNEL) if by_proxy else (STATUSES, NO_UPGRADE)
+    table, otherwise = (http.TUNNELS, http.NO_TUNNEL) if by_proxy else (STATUSES, NO_UPGRADE)
     rule = table.get(status, otherwise)
     # The first of several: asking for the only one of two is an error.
     after, date = (next(iter(headers.get_all(name)), None) for name in ("Retry-After", "Date"))

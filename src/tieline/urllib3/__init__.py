@@ -5,7 +5,6 @@ from urllib3 import HTTPHeaderDict as HTTPHeaderDict
 from urllib3 import HTTPResponse as HTTPResponse
 from urllib3 import Retry as Retry
 from urllib3 import Timeout as Timeout
-from urllib3 import __version__ as __version__
 from urllib3 import add_stderr_logger as add_stderr_logger
 from urllib3 import connection as connection
 from urllib3 import disable_warnings as disable_warnings
@@ -16,6 +15,7 @@ from urllib3 import filepost as filepost
 from urllib3 import make_headers as make_headers
 from urllib3 import response as response
 from urllib3 import util as util
+from urllib3._version import __version__ as __version__
 
 from tieline.urllib3 import connectionpool as connectionpool
 from tieline.urllib3 import poolmanager as poolmanager

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from urllib3.response import HTTPResponse
 
 from tieline.engine import clock as clock_module
-from tieline.engine.context import guard_var, time_limit
+from tieline.engine.context import mark_sent, time_limit
 from tieline.errors import TielineError
-from tieline.policy.call import Call
-from tieline.policy.decision import Raise
 from tieline.rules import http
-from tieline.urllib3._ending import CLIENT, Ending
-from tieline.urllib3._settings import for_body
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -51,6 +47,12 @@ class Watch:
         failure = None if isinstance(error, TielineError) else http.classify(error, self._span)
         if failure is None:
             return error
+        # Not before a body breaks.
+        from tieline.policy.call import Call
+        from tieline.policy.decision import Raise
+        from tieline.urllib3._ending import Ending
+        from tieline.urllib3._settings import CLIENT, for_body
+
         origin = self._origin
         call = Call(
             origin.state.name,
@@ -64,9 +66,7 @@ class Watch:
         # A body is never read twice: part of it is with the caller.
         decision = origin.state.step(call, partial(call.failed, http.unrepeatable(failure)))
         assert isinstance(decision, Raise)  # noqa: S101 - nothing else is left
-        guard = guard_var.get()
-        if guard is not None:
-            guard.mark_sent()
+        mark_sent()
         ending = Ending(call, decision, self._pool, self._url)
         return ending.error(error, origin.settings._replace(client=CLIENT))
 
@@ -110,5 +110,6 @@ Body.__name__, Body.__qualname__, Body.__module__ = (
 def watch(response: BaseHTTPResponse, origin: Origin, pool: Any, url: str, span: Span) -> None:
     """Have the rest of its body watched; a class of somebody else's is left as it is."""
     if type(response) is HTTPResponse and not response._body:
-        response.__class__ = Body
-        response._tieline_watch = Watch(origin, pool, url, span)
+        watched = cast("Body", response)
+        watched.__class__ = Body
+        watched._tieline_watch = Watch(origin, pool, url, span)

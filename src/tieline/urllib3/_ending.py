@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tieline.engine import clock as clock_module
 from tieline.rules.http import answer_class
+from tieline.rules.http_native import reason
 from tieline.rules.translate import final_error
+from tieline.urllib3._settings import CLIENT, Settings
 
 if TYPE_CHECKING:
     from tieline.policy.call import Call
     from tieline.policy.decision import Raise
-    from tieline.urllib3._settings import Settings
-
-CLIENT = "urllib3"
 
 _MARK = "_tieline_ending"
 
@@ -58,8 +57,11 @@ class Ending(NamedTuple):
         attempts = self.call.attempts
         ours = answer_class(attempts[-1].failure) if attempts else None
         now = clock_module.active.now()
-        error = final_error(self.call, self.decision, native, client, now, ours)
-        if native is None and client == CLIENT:
+        error = final_error(self.call, self.decision, native, client, now, ours=ours)
+        if native is not None:
+            # OpenSSL's words for what it did not like, say, which ours have no room for.
+            error.add_note(f"{client}: {reason(native)}")
+        elif client == CLIENT:
             # Whoever catches what urllib3 raises for a server that cannot be had looks at these.
             error.__dict__.update(pool=self.pool, url=self.url, reason=None)
         return error

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import urllib3
 
 from tieline.rules.http_native import bad_url
-from tieline.urllib3._ending import CLIENT
+from tieline.urllib3._origin import absolute
 from tieline.urllib3._pool import HTTPConnectionPool, HTTPSConnectionPool
 from tieline.urllib3._replay import PLAIN, position
+from tieline.urllib3._settings import CLIENT, settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from ssl import SSLContext
+    from typing import Literal
 
     from urllib3 import Retry, Timeout
     from urllib3._base_connection import _TYPE_BODY
@@ -45,7 +49,7 @@ class _Known:
         self._common = manager.connection_pool_kw.copy()
         self._options = None if options is None else options.copy()
         self._functions = manager.key_fn_by_scheme.copy()
-        self.key = getattr(pool, "_tieline_key", None)
+        self.key: Any = getattr(pool, "_tieline_key", None)
 
     def holds(self, manager: PoolManager, options: dict[str, Any] | None) -> bool:
         """Whether the key would be the same today."""
@@ -79,23 +83,29 @@ class PoolManager(urllib3.PoolManager):
             num_pools: As urllib3's.
             headers: As urllib3's.
             target: Name of the target; by default each origin, such as ``https://billing:443``, is
-                one. What has one target shares one budget.
+                one. What has one target shares one budget. Relative URLs are below the URL that
+                the environment gives it, and its headers go to that origin and nowhere else.
             policy: The settings; by default 25 s for a call up to the head of its answer, and 3
                 attempts.
             **connection_pool_kw: As urllib3's, for the pools.
+
+        Raises:
+            ConfigError: The environment makes no sense; also a ``LocationParseError``.
         """
-        self._tieline_target = target
-        self._tieline_policy = policy
-        self._tieline_known: dict[object, _Known] = {}
+        self._tieline_begin(target, policy)
         super().__init__(num_pools, headers, **connection_pool_kw)
         self.pool_classes_by_scheme = POOLS
+
+    def _tieline_begin(self, target: str | None, policy: Policy | None) -> None:
+        self._tieline_settings = settings(self._tieline_client, target, policy)
+        self._tieline_known: dict[object, _Known] = {}
 
     def _new_pool(
         self, scheme: str, host: str, port: int, request_context: dict[str, Any] | None = None
     ) -> urllib3.HTTPConnectionPool:
         pool = super()._new_pool(scheme, host, port, request_context)
         if isinstance(pool, HTTPConnectionPool):
-            pool._tieline_adopt(self._tieline_client, self._tieline_target, self._tieline_policy)
+            pool._tieline_adopt(self._tieline_settings)
         return pool
 
     def connection_from_host(
@@ -134,7 +144,7 @@ class PoolManager(urllib3.PoolManager):
             pool_key: As urllib3's.
             request_context: As urllib3's.
         """
-        pool = super().connection_from_pool_key(pool_key, request_context)
+        pool = super().connection_from_pool_key(pool_key, request_context=request_context)
         pool._tieline_key = pool_key  # type: ignore[attr-defined]
         return pool
 
@@ -152,6 +162,11 @@ class PoolManager(urllib3.PoolManager):
         Raises:
             TielineError: One of its classes; also what urllib3 raises.
         """
+        given = self._tieline_settings
+        if given.url is not None:
+            url = absolute(given.url, url)
+        if not given.enabled:
+            return super().urlopen(method, url, redirect, **kw)
         body = kw.get("body")
         if not isinstance(body, PLAIN) and kw.get("body_pos") is None and hasattr(body, "seek"):
             kw["body_pos"] = position(body)
@@ -175,17 +190,28 @@ class ProxyManager(PoolManager, urllib3.ProxyManager):
         num_pools: int = 10,
         headers: Mapping[str, str] | None = None,
         proxy_headers: Mapping[str, str] | None = None,
-        *args: Any,
+        proxy_ssl_context: SSLContext | None = None,
+        use_forwarding_for_https: bool = False,
+        proxy_assert_hostname: str | Literal[False] | None = None,
+        proxy_assert_fingerprint: str | None = None,
+        *,
         target: str | None = None,
         policy: Policy | None = None,
         **connection_pool_kw: Any,
     ) -> None:
         """As urllib3's, with the two more keywords of `PoolManager`."""
-        self._tieline_target = target
-        self._tieline_policy = policy
-        self._tieline_known: dict[object, _Known] = {}
+        self._tieline_begin(target, policy)
         urllib3.ProxyManager.__init__(
-            self, proxy_url, num_pools, headers, proxy_headers, *args, **connection_pool_kw
+            self,
+            proxy_url,
+            num_pools,
+            headers,
+            proxy_headers,
+            proxy_ssl_context,
+            use_forwarding_for_https,
+            proxy_assert_hostname,
+            proxy_assert_fingerprint,
+            **connection_pool_kw,
         )
         self.pool_classes_by_scheme = POOLS
 
@@ -200,7 +226,9 @@ def proxy_from_url(url: str, **kw: Any) -> ProxyManager:
     return ProxyManager(proxy_url=url, **kw)
 
 
-_shared = PoolManager()
+@cache
+def _shared() -> PoolManager:
+    return PoolManager()
 
 
 def request(
@@ -235,7 +263,7 @@ def request(
     Raises:
         TielineError: One of its classes; also what urllib3 raises.
     """
-    return _shared.request(
+    return _shared().request(
         method,
         url,
         body=body,

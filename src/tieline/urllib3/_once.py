@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import copy
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 from urllib3.util.retry import RequestHistory, Retry
 
+from tieline.engine import clock as clock_module
 from tieline.policy.decision import NO_TERMS, Terms
+from tieline.rules.http import retry_after
+from tieline.urllib3._span import span_var
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -60,19 +64,28 @@ class Once(Retry):
     ) -> Self:
         """Raise the error as it is; count a redirect where it is counted."""
         if error is not None:
+            span = span_var.get()
+            if span is not None:
+                span.counted = True
             raise error.with_traceback(_stacktrace)
         if self.theirs is None:
             return super().increment(method, url, response, error, _pool, _stacktrace)
         counted = self.theirs.increment(method, url, response, error, _pool, _stacktrace)
         return type(self).of(counted, governs=True)
 
-    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
+    def is_retry(self, *_args: Any, **_kwargs: Any) -> bool:
         """Never: what an answer means is decided outside."""
         return False
 
     def sleep_for_retry(self, response: BaseHTTPResponse) -> bool:
-        """Follow a redirect at once: a Retry-After on it is no reason to hold the caller up."""
-        return False
+        """Wait as long as a redirect asks for, if there is so much time."""
+        headers = response.headers
+        seconds = retry_after(headers.get("Retry-After"), headers.get("Date"), time.time())
+        span = span_var.get()
+        if not seconds or (span is not None and not span.has_time_for(seconds)):
+            return False
+        clock_module.active.sleep(seconds)
+        return True
 
     @property
     def redirected(self) -> bool:
@@ -125,7 +138,8 @@ class Once(Retry):
         try:
             Retry.increment(spent, method, url, None, error, pool, error.__traceback__)
         except Exception as raised:  # noqa: BLE001 - it is what urllib3 raises
-            return raised
+            # Nobody has seen it yet: where it was made is of no interest, and holds the frames.
+            return raised.with_traceback(None)
         return error
 
 

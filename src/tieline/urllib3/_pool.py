@@ -11,32 +11,39 @@ from urllib3.util.url import parse_url
 
 from tieline.engine import clock as clock_module
 from tieline.engine import simulation
-from tieline.engine.context import deadline_var, guard_var
+from tieline.engine.context import deadline_var, guard_var, mark_sent
 from tieline.engine.healthy import CLOSED
 from tieline.policy.deadline import earliest
 from tieline.rules.http import STATUSES
 from tieline.urllib3._body import watch
-from tieline.urllib3._ending import CLIENT
 from tieline.urllib3._once import Once, ours
-from tieline.urllib3._origin import Origin, origin_behind, origin_of
+from tieline.urllib3._origin import Origin, origin_of, with_headers
 from tieline.urllib3._probe import Probe, probed
 from tieline.urllib3._replay import PLAIN, positions
-from tieline.urllib3._run import Request, Run, mark_sent
-from tieline.urllib3._settings import settings
-from tieline.urllib3._span import UNSET, Span, Timing, span_var, timing
+from tieline.urllib3._settings import CLIENT, settings
+from tieline.urllib3._span import UNSET, Span, Timings, span_var
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from ssl import TLSVersion
+    from typing import Literal
 
-    from urllib3.connection import HTTPConnection, ProxyConfig
+    from urllib3.connection import ProxyConfig
     from urllib3.response import BaseHTTPResponse
     from urllib3.util.url import Url
 
     from tieline.policy.policy import Policy
+    from tieline.urllib3._run import Run
     from tieline.urllib3._settings import Settings
 
 _OURS = ours()
+
+
+def run_of(pool: HTTPConnectionPool, origin: Origin, asked: tuple[Any, ...], *options: Any) -> Run:
+    """What goes on when a call does not go smoothly; not loaded before one does not."""
+    from tieline.urllib3._run import Request, Run
+
+    return Run(pool, origin, Request(*asked), *options)
 
 
 def is_plain(once: Once, method: str, response: BaseHTTPResponse, *, redirect: bool) -> bool:
@@ -68,8 +75,8 @@ class _ConnectionClass:
     def __init__(self, native: type[urllib3.HTTPConnectionPool]) -> None:
         self._native = native
 
-    def __get__(self, pool: object, _owner: type) -> type[Any]:
-        cls: type[Any] = self._native.ConnectionCls
+    def __get__(self, pool: object, _owner: type) -> Any:
+        cls: Any = self._native.ConnectionCls
         given = getattr(pool, "_tieline_settings", None)
         return cls if given is None or not given.enabled else probed(cls)
 
@@ -79,12 +86,11 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
 
     __module__ = "tieline.urllib3"
 
-    ConnectionCls = _ConnectionClass(urllib3.HTTPConnectionPool)  # type: ignore[assignment]
+    ConnectionCls: Any = _ConnectionClass(urllib3.HTTPConnectionPool)
 
     _tieline_settings: Settings
     _tieline_origin: Origin
-    _tieline_unset: Timing
-    _tieline_native: urllib3.Timeout | None = None
+    _tieline_timings: Timings
     _tieline_once: Once = _OURS
 
     def __init__(
@@ -136,30 +142,25 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
             _proxy_config=_proxy_config,
             **conn_kw,
         )
-        self._tieline_adopt(CLIENT, target, policy)
+        self._tieline_adopt(settings(CLIENT, target, policy))
 
-    def _tieline_adopt(self, client: str, target: str | None, policy: Policy | None) -> None:
-        """Go by these settings.
+    def _tieline_adopt(self, given: Settings) -> None:
+        """Go by these settings."""
+        self._tieline_settings = given
+        self._tieline_origin = origin_of(given, self)
+        self._tieline_timings = Timings(given.policy, strict=given.given)
 
-        Args:
-            client: The client that callers see.
-            target: Name of the target; None for the origin.
-            policy: The settings; None for the client's defaults.
-        """
-        self._tieline_settings = settings(client, target, policy)
-        self._tieline_origin = origin_of(self._tieline_settings, self)
-        self._tieline_native = None
-
-    def _new_conn(self) -> HTTPConnection:  # type: ignore[override]
-        connection: HTTPConnection = super()._new_conn()  # type: ignore[assignment]
+    def _new_conn(self) -> Any:
+        connection: Any = super()._new_conn()
         if self._tieline_settings.enabled:
-            cls = type(connection)
+            # Of a subclass with a class of connections of its own.
+            cls: Any = type(connection)
             probing = probed(cls)
             if probing is not cls:
                 connection.__class__ = probing
         return connection
 
-    def _get_conn(self, timeout: float | None = None) -> HTTPConnection:
+    def _get_conn(self, timeout: float | None = None) -> Any:
         span = span_var.get()
         if span is not None and self.block:
             # To wait for others of this process says nothing of the server.
@@ -170,20 +171,8 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
         if span is not None and isinstance(connection, Probe):
             connection._tieline_span = span
             if connection.sock is not None:
-                span.keep()
-        return connection  # type: ignore[return-value]  # an HTTPConnection, unless mocked
-
-    def _tieline_limits(self, timeout: Any) -> Timing:
-        """The timeouts of a call."""
-        if type(timeout) is Span:  # urllib3 follows a redirect
-            return timeout.timing
-        given = self._tieline_settings
-        if timeout is not UNSET:
-            return timing(timeout, given.policy, extend=not given.given)
-        if self._tieline_native is not self.timeout:
-            self._tieline_unset = timing(self.timeout, given.policy, extend=not given.given)
-            self._tieline_native = self.timeout
-        return self._tieline_unset
+                span.keep(connection._tieline_patience)
+        return connection
 
     def _tieline_stand_in(self, retries: Any, *, redirect: bool) -> Once:
         """What goes down to urllib3 in the place of the retry settings."""
@@ -200,7 +189,7 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
             known = self._tieline_once = Once.of(retries, governs=True)
         return known
 
-    def urlopen(  # type: ignore[override]
+    def urlopen(  # type: ignore[override]  # noqa: C901, PLR0912, PLR0915 - calls cost
         self,
         method: str,
         url: str,
@@ -260,14 +249,19 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
                 **response_kw,
             )
 
-        settings = self._tieline_settings
-        if not settings.enabled:
-            return attempt(retries, timeout, body_pos)
-        once = self._tieline_stand_in(retries, redirect=redirect)
-        limits = self._tieline_limits(timeout)
+        given = self._tieline_settings
         origin = self._tieline_origin
         if origin.proxy is not None:
-            origin = origin_behind(origin, url)
+            origin = origin.behind(url)
+        if origin.headers:
+            headers = with_headers(origin.headers, self.headers if headers is None else headers)
+        if not given.enabled:
+            return attempt(retries, timeout, body_pos)
+        once = self._tieline_stand_in(retries, redirect=redirect)
+        if type(timeout) is Span:  # urllib3 follows a redirect
+            limits = timeout.timing
+        else:
+            limits = self._tieline_timings.of(self.timeout if timeout is UNSET else timeout)
         begins = (body_pos, body_pos)
         if not isinstance(body, PLAIN):
             begins = positions(body, body_pos, again=once.redirected)
@@ -276,15 +270,18 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
         breaker = healthy.breaker
         # The generation first: if the breaker opens in between, our results are void.
         generation = breaker.generation
-        allowed = allowed_now(limits.allowed, started)
+        allowed = limits.allowed
+        if deadline_var.get() is not None:
+            allowed = allowed_now(allowed, started)
         if (
             breaker.state is not CLOSED
             or simulation.planned
             or (allowed is not None and allowed <= 0)
         ):
-            request = Request(method, url, headers, body, begins, redirect)
-            return Run(self, origin, request, attempt, once, limits, started).start()
+            asked = method, url, headers, body, begins, redirect
+            return run_of(self, origin, asked, attempt, once, limits, started).start()
         span = Span(limits, allowed, started)
+        response: BaseHTTPResponse | None = None
         failed: Exception | None = None
         token = span_var.set(span)
         try:
@@ -307,12 +304,13 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
                 return response
         finally:
             span_var.reset(token)
-        request = Request(method, url, headers, body, begins, redirect)
-        run = Run(self, origin, request, attempt, once, limits, started)
+        asked = method, url, headers, body, begins, redirect
+        run = run_of(self, origin, asked, attempt, once, limits, started)
         try:
-            if failed is None:
-                return run.after_answer(generation, response, span)
-            return run.after_error(generation, failed, span)
+            if failed is not None:
+                return run.after_error(generation, failed, span)
+            assert response is not None  # noqa: S101 - one of both
+            return run.after_answer(generation, response, span)
         finally:
             del failed  # it knows this frame; not knowing it back saves a garbage collection
 
@@ -322,7 +320,7 @@ class HTTPSConnectionPool(HTTPConnectionPool, urllib3.HTTPSConnectionPool):
 
     __module__ = "tieline.urllib3"
 
-    ConnectionCls = _ConnectionClass(urllib3.HTTPSConnectionPool)  # type: ignore[assignment]
+    ConnectionCls: Any = _ConnectionClass(urllib3.HTTPSConnectionPool)
 
     def __init__(
         self,
@@ -391,4 +389,4 @@ def connection_from_url(url: str, **kw: Any) -> HTTPConnectionPool | HTTPSConnec
     if port is None:
         port = port_by_scheme.get(scheme, 80)
     pool = HTTPSConnectionPool if scheme == "https" else HTTPConnectionPool
-    return pool(host, port=port, **kw)
+    return pool(host or "", port=port, **kw)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
+import struct
 import sys
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
@@ -16,10 +18,11 @@ from tieline.urllib3 import _dial
 from tieline.urllib3._span import Span, span_var
 from tieline.urllib3._wire import Answer
 
-if TYPE_CHECKING:
-    import socket
-
 _SEND = Phase.SEND
+
+# Under gevent and eventlet the kernel waits for nobody.
+_PLAIN: Final = sys.platform == "linux" and socket.socket.__module__ == "socket"
+_SOCKET: Final = socket.socket
 
 _FULL = (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError)
 """What a socket without a timeout says when the kernel can take nothing now."""
@@ -29,6 +32,9 @@ class Probe(HTTPConnection):
     """A connection that tells the attempt how far it is, and keeps to its time."""
 
     _tieline_span: Span | None = None
+    _tieline_patience: float | None = None
+    """Seconds for which the kernel waits for the first piece of an answer: blocking in it saves
+    the poll by which Python keeps the time, and that is what a timeout costs a healthy call."""
 
     def connect(self) -> None:
         """Connect, by way of a proxy where there is one."""
@@ -43,8 +49,18 @@ class Probe(HTTPConnection):
         # What was said to a proxy is no part of the request.
         span.sent, span.answered, span.on_the_way = 0, False, False
         span.phase = _SEND
-        if self.sock is not None:
-            self.sock.settimeout(span.bound(span.timing.send))
+        sock = self.sock
+        if sock is None:
+            return
+        if not hasattr(sock, "send"):  # pyOpenSSL, injected into urllib3
+            self.__dict__["send"] = self._tieline_send_whole
+        sock.settimeout(span.bound(span.timing.send))
+        patience = span.timing.patience
+        if _PLAIN and type(sock) is _SOCKET and self.response_class is Answer:
+            self._tieline_patience = patience
+            if patience is not None:
+                timeval = struct.pack("ll", int(patience), int(patience % 1 * 1_000_000))
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
 
     def _new_conn(self) -> socket.socket:
         span = self._tieline_span
@@ -90,13 +106,19 @@ class Probe(HTTPConnection):
         span = self._tieline_span
         if span is None or self.sock is None:
             super().send(data)
-        elif self.debuglevel or hasattr(data, "read"):
-            self.sock.settimeout(span.bound(span.timing.send, body=True))
-            span.sent += 1
-            super().send(data)
+        elif self.debuglevel or hasattr(data, "read") or not hasattr(self.sock, "send"):
+            self._tieline_send_whole(data)
         else:
             sys.audit("http.client.send", self, data)
             self._tieline_send_rest(memoryview(data).cast("B"), span)
+
+    def _tieline_send_whole(self, data: Any) -> None:
+        """Send in urllib3's way, where what the kernel takes cannot be counted: it counts as sent."""
+        span = self._tieline_span
+        if span is not None and self.sock is not None:
+            self.sock.settimeout(span.bound(span.timing.send, body=True))
+            span.sent += 1
+        super().send(data)
 
     def _tieline_send_rest(self, view: memoryview, span: Span) -> None:
         """Send, with a time limit for each piece that the kernel takes."""
@@ -117,7 +139,7 @@ _KEPT = ("request", "send", "endheaders", "_send_output", "getresponse")
 
 
 @lru_cache(maxsize=64)
-def probed(cls: type[Any]) -> type[Any]:
+def probed(cls: Any) -> Any:
     """The class with a probe; the same class where it cannot take one."""
     if not issubclass(cls, HTTPConnection) or issubclass(cls, Probe):
         return cls

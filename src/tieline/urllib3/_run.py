@@ -16,6 +16,7 @@ from tieline.rules import http, http_native
 from tieline.rules.phrases import describe
 from tieline.urllib3._body import watch
 from tieline.urllib3._ending import Ending
+from tieline.urllib3._once import ours
 from tieline.urllib3._replay import is_replayable
 from tieline.urllib3._settings import for_call
 from tieline.urllib3._span import Span, span_var
@@ -89,8 +90,7 @@ class Run:
         self._guard = surrounding_guard()
         self._cause: Exception | None = None
         self._native_error: Exception | None = None
-        self._response: BaseHTTPResponse | None = None
-        self._response_span: Span | None = None
+        self._answer: tuple[BaseHTTPResponse, Span] | None = None
         self._simulated: Failure | None = None
         headers = pool.headers if request.headers is None else request.headers
         harmless = http.is_idempotent(request.method, headers) or once.allows(request.method)
@@ -139,42 +139,49 @@ class Run:
         state, call = self._origin.state, self._call
         while True:
             if isinstance(decision, Proceed):
-                self._leave_response(decision)
+                self._leave_answer(decision)
                 span = self._span(decision.timeout)
-                try:
-                    response = self._attempt(decision, span)
-                except Exception as error:  # noqa: BLE001 - told apart by the rules
-                    decision = self._failed(error, span)
-                except BaseException:
-                    self._mark_sent()
-                    state.abandon(call)
-                    raise
-                else:
-                    following = self._answered(response, span)
-                    if following is None:
-                        return response
-                    decision = following
+                outcome = self._attempt(decision, span)
+                if isinstance(outcome, Exception):
+                    decision = self._failed(outcome, span)
+                    del outcome
+                    continue
+                following = self._answered(outcome, span)
+                if following is None:
+                    return outcome
+                decision = following
             elif isinstance(decision, Sleep):
                 sync.sleep(decision.seconds)
                 decision = state.step(call, call.woke)
-            elif self._response is not None:
-                return self._finished(self._response, span)
+            elif self._answer is not None:
+                return self._finished(*self._answer)
             else:
                 raise self._ended(decision)
 
     def _span(self, allowed: float | None) -> Span:
         return Span(self._timing, allowed, clock_module.active.now())
 
-    def _attempt(self, proceed: Proceed, span: Span) -> BaseHTTPResponse:
+    def _attempt(self, proceed: Proceed, span: Span) -> BaseHTTPResponse | Exception:
+        """The answer, or what was raised.
+
+        Caught here: an exception knows the frame that catches it, and what is answered later must
+        not be kept by what has failed before.
+        """
         self._simulated = simulation.next_failure(self._origin.settings.client)
         if self._simulated is not None:
             said = f"simulated: {describe(self._simulated, proceed.endpoint)}"
-            raise http_native.simulated(self._simulated, said, self._pool, self._request.url)
+            return http_native.simulated(self._simulated, said, self._pool, self._request.url)
         position = self._request.positions[self._begun]
         self._begun = True
         token = span_var.set(span)
         try:
             return self._native(self._once, span, position)
+        except Exception as error:  # noqa: BLE001 - told apart by the rules
+            return error
+        except BaseException:
+            self._mark_sent()
+            self._origin.state.abandon(self._call)
+            raise
         finally:
             restore(span_var, token)
 
@@ -197,12 +204,16 @@ class Run:
         place = self._origin.proxy if span.on_the_way else None
         if place is not None:
             failure = http.at_proxy(failure)
+        counts = span.counted or self._simulated is not None
+        if counts and self._once.theirs is not None:
+            failure = http.as_theirs(failure)
         if failure.sent:
             self._mark_sent()
             if not is_replayable(self._request.body):
                 failure = http.unrepeatable(failure)
         self._cause = error
-        terms = self._count(error=error)
+        terms = self._count(error=error) if counts else NO_TERMS
+        self._native_error = self._native_error or (None if counts else error)
         return state.step(call, partial(call.failed, failure, place=place, terms=terms))
 
     def _answered(self, response: BaseHTTPResponse, span: Span) -> Decision | None:
@@ -233,7 +244,9 @@ class Run:
             terms = self._count(response=response) if wanted else STOP
         decision = state.step(call, partial(call.failed, failure, terms=terms))
         if not isinstance(decision, Raise):
-            self._response, self._response_span = response, span
+            if theirs is None:
+                self._count(response=response)
+            self._answer = response, span
             return decision
         if self._native_error is not None and theirs is not None and theirs.raise_on_status:
             response.drain_conn()
@@ -254,16 +267,20 @@ class Run:
             return STOP
         return self._once.terms()
 
-    def _leave_response(self, proceed: Proceed) -> None:
+    def _leave_answer(self, proceed: Proceed) -> None:
         """Read an answer that is not returned to its end, so that its connection may be used."""
-        if self._response is None or self._response_span is None:
+        if self._answer is None:
             return
+        (response, span), self._answer = self._answer, None
         if proceed.timeout is not None:
-            self._response_span.until = clock_module.active.now() + proceed.timeout
-        self._response.drain_conn()
-        self._response = self._response_span = None
+            span.until = clock_module.active.now() + proceed.timeout
+        response.drain_conn()
 
     def _finished(self, response: BaseHTTPResponse, span: Span) -> BaseHTTPResponse:
+        for entry in self._once.history:
+            if entry.error is not None:
+                # Their frames lead to that of the caller, and so to what the caller gets.
+                http_native.without_frames(entry.error)
         response.retries = self._once.shown
         watch(response, self._origin, self._pool, self._request.url, span)
         return response
@@ -278,16 +295,11 @@ class Run:
             )
         if native is not None:
             http_native.without_secrets(native, self._request.url)
+        # Its history knows the errors, their frames know this run.
+        self._once = ours()
         ending = Ending(self._call, decision, self._pool, self._request.url)
         return ending.error(native, self._origin.settings)
 
     def _mark_sent(self) -> None:
         if self._guard is not None:
             self._guard.mark_sent()
-
-
-def mark_sent() -> None:
-    """Tell the guarded function around that something was sent."""
-    guard = surrounding_guard()
-    if guard is not None:
-        guard.mark_sent()

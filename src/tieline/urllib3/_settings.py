@@ -10,7 +10,12 @@ from tieline.policy.defaults import DEFAULTS
 from tieline.policy.retry import Retry
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tieline.policy.policy import Policy
+
+
+CLIENT = "urllib3"
 
 
 class Settings(NamedTuple):
@@ -22,6 +27,8 @@ class Settings(NamedTuple):
         policy: The policy.
         given: Whether somebody has given that policy.
         enabled: Whether to do anything at all.
+        url: Where the environment says that the target is; None where it does not.
+        headers: What it says that the target is to be told; secret as a rule.
     """
 
     client: str
@@ -29,6 +36,8 @@ class Settings(NamedTuple):
     policy: Policy
     given: bool
     enabled: bool
+    url: str | None
+    headers: Mapping[str, str]
 
 
 def settings(client: str, target: str | None, policy: Policy | None) -> Settings:
@@ -38,8 +47,17 @@ def settings(client: str, target: str | None, policy: Policy | None) -> Settings
         client: The client that callers see.
         target: Name of the target; None for the origin.
         policy: As given to the client; None where it was not.
+
+    Raises:
+        ConfigError: The environment makes no sense.
     """
-    return Settings(client, target, policy or DEFAULTS[client], policy is not None, enabled=True)
+    from tieline.config import resolve  # not before the first client is made
+
+    found = resolve(client, target, policy=policy)
+    given = policy is not None or found.policy != DEFAULTS[client]
+    return Settings(
+        client, found.name, found.policy, given, found.enabled, found.url, found.headers
+    )
 
 
 @lru_cache(maxsize=64)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache
 from socket import getdefaulttimeout
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
 
     from tieline.policy.policy import Policy
 
+MAX_KNOWN = 256
+"""Timeouts that are remembered; beyond it, all are forgotten."""
+
 UNSET = Timeout.DEFAULT_TIMEOUT
 """urllib3's sign that no timeout was given."""
 
@@ -35,6 +37,10 @@ class Timing(NamedTuple):
         total: For all of one attempt, where the caller gave that.
         call: For all attempts and waits, up to the head of the answer.
         allowed: For the first attempt, by the policy.
+        patience: For the first receive of an answer, where nobody gave a timeout: then it can be
+            left to the kernel.
+        strict: Whether that time runs while a body is sent, as it does where somebody has said
+            how long a call may take. Our default is for answers: an upload has no total.
     """
 
     connect: float | None
@@ -43,49 +49,64 @@ class Timing(NamedTuple):
     total: float | None
     call: float | None
     allowed: float | None
+    patience: float | None
+    strict: bool
 
 
-def timing(timeout: Any, policy: Policy, *, extend: bool) -> Timing:
-    """What a timeout, as urllib3 takes it, comes to.
+class Timings:
+    """What timeouts, as urllib3 takes them, come to under one policy.
 
     Args:
-        timeout: A number, None for no limit, a `Timeout`, or `UNSET`.
         policy: The settings.
-        extend: Whether a longer timeout gives the call more time: not where the caller has said
-            how long a call may take.
+        strict: Whether somebody has said how long a call may take: then a longer timeout does not
+            make it longer.
     """
-    if not isinstance(timeout, Timeout):
-        timeout = Timeout.from_float(timeout)
-    return _timing(
-        timeout._connect, timeout._read, timeout.total, getdefaulttimeout(), policy, extend
-    )
 
+    def __init__(self, policy: Policy, *, strict: bool) -> None:
+        """Remember what was asked for: an application uses the same few again and again."""
+        self._policy = policy
+        self._strict = strict
+        self._known: dict[object, Timing] = {}
 
-@lru_cache(maxsize=256)
-def _timing(
-    connect: Any, read: Any, total: Any, default: float | None, policy: Policy, extend: bool
-) -> Timing:
-    send = connect
-    if connect is UNSET:
-        connect = HTTP_CONNECT if default is None else default
+    def of(self, timeout: Any) -> Timing:
+        """The timeouts of a call.
+
+        Args:
+            timeout: A number, None for no limit, or a `Timeout`.
+
+        Raises:
+            ValueError: It is none of them.
+        """
+        if not isinstance(timeout, Timeout):
+            timeout = Timeout.from_float(timeout)
+        key = timeout._connect, timeout._read, timeout.total, getdefaulttimeout()
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            found = self._known[key] = self._timing(*key)
+        return found
+
+    def _timing(self, connect: Any, read: Any, total: Any, default: float | None) -> Timing:
+        if total is UNSET:
+            total = default
+        given = [each for each in (connect, read) if each is not UNSET]
+        given = given if total is None else [total]
         send = HTTP_READ if default is None else default
-        if total is not None and total is not UNSET:
-            connect = total
-    elif total is not None and total is not UNSET:
-        connect = total if connect is None else min(connect, total)
-    if read is UNSET:
-        read = HTTP_READ if default is None else default
-        if total is not None and total is not UNSET:
-            read = None
-    if total is UNSET:
-        total = default
-    call = policy.call_timeout
-    if extend and call is not None:
-        longest = (
-            total if total is not None else None if None in (connect, read) else connect + read
-        )
-        call = None if longest is None else max(call, longest)
-    return Timing(connect, send, read, total, call, earliest(call, policy.attempt_timeout))
+        if connect is UNSET:
+            connect = HTTP_CONNECT if default is None else default
+            connect = connect if total is None else total
+        else:
+            send = connect
+            connect = earliest(connect, total)
+        if read is UNSET:
+            read = (HTTP_READ if default is None else default) if total is None else None
+        call = self._policy.call_timeout
+        if not self._strict and call is not None:
+            call = None if None in given else max(call, sum(given))
+        allowed = earliest(call, self._policy.attempt_timeout)
+        patience = earliest(read, allowed) if not given and default is None else None
+        return Timing(connect, send, read, total, call, allowed, patience, self._strict)
 
 
 _SEND = Phase.SEND
@@ -104,18 +125,22 @@ class Span(Timeout):
         reused: Whether it goes over a kept connection.
         answered: Whether anything came back.
         on_the_way: Whether it has yet to get past a proxy.
+        by_kernel: Whether the kernel keeps the time of the first receive.
+        counted: Whether urllib3 has shown its error to the `Retry`; others it raises as they are.
     """
 
     _connect = None
     _read = None
     _start_connect = None
     total = None
-    connect_timeout: float | None = None  # type: ignore[assignment]  # asked for twice an attempt
+    connect_timeout: float | None = None
     phase: Phase | None = None
     sent = 0
     reused = False
     answered = False
     on_the_way = False
+    counted = False
+    by_kernel = False
     _total_until: float | None = None
 
     until: float | None = None
@@ -131,24 +156,32 @@ class Span(Timeout):
             connect = allowed
         self.connect_timeout = connect
 
-    def keep(self) -> None:
+    def keep(self, patience: float | None) -> None:
         """Go over a kept connection.
 
-        There is room in the kernel for its first piece as a rule: so that one is tried without a
-        timeout, which would cost a system call, and with one if there is not.
+        A timeout costs a system call for each send and receive. There is room in the kernel for
+        a first piece as a rule: so that one is tried without, and with one if there is not.
+
+        Args:
+            patience: Seconds for which the kernel waits for the first piece of the answer by
+                itself; None where it does not.
         """
         self.reused = True
         self.phase = _SEND
-        self.connect_timeout = 0.0
+        timing = self.timing
+        self.by_kernel = (
+            patience is not None and patience == timing.patience and self.allowed == timing.allowed
+        )
+        self.connect_timeout = 0.0  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def bound(self, seconds: float | None, *, body: bool = False) -> float | None:
         """So many seconds, or what is left of the attempt and of the deadline around, if less.
 
         Args:
             seconds: None for no limit.
-            body: Whether it is for a body, which the deadline alone bounds.
+            body: Whether it is for a body that is sent.
         """
-        until = None if body else self.until
+        until = None if body and not self.timing.strict else self.until
         deadline = deadline_var.get()
         if deadline is not None:
             until = earliest(until, deadline.at)
@@ -159,19 +192,27 @@ class Span(Timeout):
             return seconds
         return left if left > 0 else 0.0
 
+    def has_time_for(self, wait: float) -> bool:
+        """Whether so many seconds are less than a call may take, and than the deadline leaves."""
+        allowed = self.bound(self.timing.call)
+        return allowed is None or wait < allowed
+
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """A block whose time is not taken from the attempt: it says nothing of the server."""
+        """A block whose time is not taken from the attempt."""
         begun = clock_module.active.now()
         try:
             yield
         finally:
-            if self.until is not None:
+            if self.until is not None and not self.timing.strict:
                 self.until += clock_module.active.now() - begun
 
     @property
     def read_timeout(self) -> float | None:
         """Seconds for the next piece of the answer; 0 when the time is up."""
+        if self.by_kernel:
+            self.by_kernel = False
+            return None
         read = self.timing.read
         if self._total_until is not None:
             left = max(0.0, self._total_until - clock_module.active.now())
@@ -184,7 +225,7 @@ class Span(Timeout):
             self._total_until = clock_module.active.now() + self.timing.total
         return 0.0
 
-    def clone(self) -> Self:  # type: ignore[override]  # urllib3 wants a fresh one: it is fresh
+    def clone(self) -> Self:
         """Itself: there is one for each attempt."""
         return self
 

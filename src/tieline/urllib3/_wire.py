@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import http.client
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tieline.failure import Phase
+from tieline.rules.http_native import cut_short
 from tieline.urllib3._span import span_var
 
 if TYPE_CHECKING:
@@ -26,11 +27,13 @@ class Wire(socket.SocketIO):
     """
 
     span: Span
+    _sock: socket.socket
+    _timeout_occurred: bool
     begun = False
-    allowed: float | None = 0.0
+    allowed: float | None = -1.0
     ended = False
 
-    def readinto(self, buffer: Any, /) -> int | None:
+    def readinto(self, b: Any) -> int | None:
         """Receive once."""
         span = self.span
         if self.begun:
@@ -42,10 +45,16 @@ class Wire(socket.SocketIO):
                 self.allowed = allowed
         else:
             self.begun = True
-        count = super().readinto(buffer)
+        # As SocketIO does it, whose looks at itself first take longer than ours at the time.
+        try:
+            count = self._sock.recv_into(b)
+        except (TimeoutError, BlockingIOError) as error:
+            self._timeout_occurred = True
+            # The latter is what the kernel's own timer comes to: see `Probe`.
+            raise TimeoutError("timed out") from error
         if count:
             span.answered = True
-        elif count == 0:
+        else:
             self.ended = True
         return count
 
@@ -55,31 +64,37 @@ class Answer(http.client.HTTPResponse):
 
     _tieline_wire: Wire | None = None
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        debuglevel: int = 0,
+        method: str | None = None,
+        url: str | None = None,
+    ) -> None:
         """Receive by way of a `Wire`, where there is an attempt to keep the time of."""
-        super().__init__(*args, **kwargs)
+        super().__init__(sock, debuglevel, method, url)
         span = span_var.get()
-        raw = self.fp.raw
+        raw: Any = self.fp.raw
         if span is None or type(raw) is not socket.SocketIO:
             return
         if span.phase is _SEND:
             span.phase = _RECEIVE
         # Every way to make a file of a socket counts what it has made: so it is made that way.
         raw.__class__ = Wire
-        raw.span = span
-        self._tieline_wire = raw
+        self._tieline_wire = wire = cast("Wire", raw)
+        wire.span = span
 
     def begin(self) -> None:
         """Read the head.
 
         Raises:
-            IncompleteRead: The stream ended inside it, which http.client takes for an empty body.
+            HTTPException: The stream ended inside it, which http.client takes for an empty body.
         """
         super().begin()
         wire = self._tieline_wire
         if wire is not None:
             if wire.ended:
                 self.close()
-                raise http.client.IncompleteRead(b"")
+                raise cut_short()
             # A body has no total.
             wire.span.until = None
