@@ -71,59 +71,77 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[SharedClock]:
     return clock
 
 
+class Restart:
+    """A server with all its clients, which restarts once.
+
+    Args:
+        clock: Theirs.
+        down_for: Seconds for which it turns them down.
+
+    Attributes:
+        returned: Seconds from the loss until each client was back.
+    """
+
+    def __init__(self, clock: SharedClock, down_for: float) -> None:
+        self.returned: list[float] = []
+        self._clock = clock
+        self._down_for = down_for
+        self._first: set[Any] = set()
+        self._all_in = asyncio.Event()
+        self._lost_at = 0.0
+        self._up = True
+
+    async def run(self) -> None:
+        """From the first connection to the last one that is back."""
+        async with serve(self._handle, "127.0.0.1", 0, process_request=self._admit) as server:
+            uri = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            async with asyncio.TaskGroup() as group:
+                for number in range(CLIENTS):
+                    # Each is a process of its own: it shares no breaker and no budget.
+                    group.create_task(self._follow(connect(uri, target=f"client-{number}")))
+                await self._all_in.wait()
+                self._lost_at = self._clock.now()
+                self._up = self._down_for == 0
+                await asyncio.gather(*(connection.close(1012) for connection in self._first))
+                while not self._up:
+                    await asyncio.sleep(0.001)
+                    self._up = self._clock.now() >= self._lost_at + self._down_for
+
+    async def _handle(self, connection: Any) -> None:
+        if len(self._first) < CLIENTS:
+            self._first.add(connection)
+            if len(self._first) == CLIENTS:
+                self._all_in.set()
+        await connection.wait_closed()
+
+    def _admit(self, connection: Any, _request: Any) -> Any:
+        return None if self._up else connection.respond(503, "restarting\n")
+
+    async def _follow(self, connections: connect) -> None:
+        again = False
+        async for connection in connections:
+            if again:
+                self.returned.append(self._clock.now() - self._lost_at)
+                self._clock.settled += 1
+                self._clock.turn()
+                return
+            again = True
+            await connection.wait_closed()
+
+
 @pytest.mark.parametrize("down_for", [0.0, 3.0], ids=["at-once", "three-seconds"])
 def test_two_hundred_clients_of_a_server_that_restarts(
     shared: SharedClock, down_for: float
 ) -> None:
     """They spread over the windows, none twice in the first one, and all of them come back."""
-    returned: list[float] = []
-    heard = RecordingListener()
 
-    async def main() -> None:
-        up = True
-        first: set[Any] = set()
-        all_in = asyncio.Event()
+    async def restarted() -> list[float]:
+        restart = Restart(shared, down_for)
+        await restart.run()
+        return restart.returned
 
-        async def handler(connection: Any) -> None:
-            if len(first) < CLIENTS:
-                first.add(connection)
-                if len(first) == CLIENTS:
-                    all_in.set()
-            await connection.wait_closed()
-
-        def admit(connection: Any, _request: Any) -> Any:
-            return None if up else connection.respond(503, "restarting\n")
-
-        async with serve(handler, "127.0.0.1", 0, process_request=admit) as server:
-            port = server.sockets[0].getsockname()[1]
-            lost_at = 0.0
-
-            async def client(number: int) -> None:
-                # Each is a process of its own: it shares no breaker and no budget.
-                loop = connect(f"ws://127.0.0.1:{port}", target=f"client-{number}")
-                again = False
-                async for connection in loop:
-                    if again:
-                        returned.append(shared.now() - lost_at)
-                        shared.settled += 1
-                        shared.turn()
-                        return
-                    again = True
-                    await connection.wait_closed()
-
-            async with asyncio.TaskGroup() as group:
-                for number in range(CLIENTS):
-                    group.create_task(client(number))
-                await all_in.wait()
-                lost_at = shared.now()
-                up = down_for == 0
-                await asyncio.gather(*(connection.close(1012) for connection in first))
-                while not up:
-                    await asyncio.sleep(0.001)
-                    up = shared.now() >= lost_at + down_for
-
-    with heard:
-        asyncio.run(main())
+    with RecordingListener() as heard:
+        returned = asyncio.run(restarted())
     assert len(returned) == CLIENTS
     # Who came while the server was down has had its opening of the first window, and comes back
     # in the second one.

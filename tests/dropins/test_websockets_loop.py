@@ -281,10 +281,13 @@ def test_a_mistake_while_subscribing(client: Sockets, clock: ManualClock) -> Non
 
 def test_an_error_of_the_body_leaves_the_loop(client: Sockets, clock: ManualClock) -> None:
     """An OSError raised there is not taken for a failure to connect."""
-    with FaultServer(stays) as server, pytest.raises(OSError, match="of the body"):
-        with client.looped(uri_of(server)) as connections:
-            for _ in connections:
-                raise OSError("of the body")
+    with (
+        FaultServer(stays) as server,
+        pytest.raises(OSError, match="of the body"),
+        client.looped(uri_of(server)) as connections,
+    ):
+        for _ in connections:
+            raise OSError("of the body")
 
 
 def test_an_open_breaker_is_waited_for(client: Sockets, clock: ManualClock) -> None:
@@ -336,9 +339,9 @@ def test_process_exception_of_the_callers_own(client: Sockets, clock: ManualCloc
 
     if not client.is_async:
         natively(client)
-    with FaultServer(in_turn(answers(403), answers(503))) as server:
-        with pytest.raises(KeyError, match="enough") as caught:
-            follow(client, uri_of(server), 1, process_exception=judge)
+    turns = in_turn(answers(403), answers(503))
+    with FaultServer(turns) as server, pytest.raises(KeyError, match="enough") as caught:
+        follow(client, uri_of(server), 1, process_exception=judge)
     assert [type(error).__name__ for error in judged] == ["AuthenticationFailed", "TooBusy"]
     assert caught.value.__cause__ is judged[1]
 

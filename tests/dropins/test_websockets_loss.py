@@ -85,7 +85,13 @@ CODES = [
 
 @pytest.mark.parametrize(("code", "ours", "kind", "repeat", "theirs"), CODES)
 def test_a_close_code(
-    client: Sockets, code: int, ours: str, kind: Kind, repeat: bool, theirs: type[ConnectionClosed]
+    client: Sockets,
+    *,
+    code: int,
+    ours: str,
+    kind: Kind,
+    repeat: bool,
+    theirs: type[ConnectionClosed],
 ) -> None:
     """The code tells what happened; `.rcvd` and `.sent` are those of websockets."""
     with FaultServer(closes(code)) as server, client.connect(uri_of(server)) as connection:
@@ -158,9 +164,11 @@ def test_a_frame_that_is_none(client: Sockets, bad: bytes) -> None:
         # The goodbye of the client, with its reason.
         next(frames(connection))
 
-    with FaultServer(upgraded(then)) as server:
-        with client.connect(uri_of(server), max_size=1000) as connection:
-            error = lose(connection)
+    with (
+        FaultServer(upgraded(then)) as server,
+        client.connect(uri_of(server), max_size=1000) as connection,
+    ):
+        error = lose(connection)
     assert type(error).__name__ == "BadAnswer"
     assert error.failure is not None
     assert error.failure.safety is Safety.NEVER
@@ -214,9 +222,12 @@ def test_the_iteration_ends_as_natively(client: Sockets, code: int) -> None:
 
 def test_the_iteration_raises_for_another_end(client: Sockets) -> None:
     """The error of an iteration is ours, too."""
-    with FaultServer(closes(1012)) as server, client.connect(uri_of(server)) as connection:
-        with pytest.raises(tieline.Aborted) as caught:
-            messages(client, connection)
+    with (
+        FaultServer(closes(1012)) as server,
+        client.connect(uri_of(server)) as connection,
+        pytest.raises(tieline.Aborted) as caught,
+    ):
+        messages(client, connection)
     assert isinstance(caught.value, ConnectionClosedError)
 
 
@@ -378,9 +389,12 @@ def test_nothing_is_sent_again(client: Sockets) -> None:
 )
 def test_existing_handlers_catch_a_loss(client: Sockets, handler: type[Exception]) -> None:
     """What an application caught, it still catches."""
-    with FaultServer(closes(1011)) as server, client.connect(uri_of(server)) as connection:
-        with pytest.raises(handler):
-            connection.recv()
+    with (
+        FaultServer(closes(1011)) as server,
+        client.connect(uri_of(server)) as connection,
+        pytest.raises(handler),
+    ):
+        connection.recv()
 
 
 def test_a_loss_is_no_os_error(client: Sockets) -> None:
@@ -393,7 +407,8 @@ def test_copies(client: Sockets) -> None:
     """Pickling and copying keep class, codes and facts."""
     with FaultServer(closes(1012)) as server, client.connect(uri_of(server)) as connection:
         error = lose(connection)
-    for other in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+    pickled = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    for other in (pickled, copy.copy(error)):
         assert type(other) is type(error)
         assert (other.rcvd, other.sent, other.failure) == (error.rcvd, error.sent, error.failure)
         assert str(other) == str(error)

@@ -52,9 +52,9 @@ def connect(
 ) -> dict[str, Any]:
     """What a failed opening says, from inside the namespace."""
     assert MARK
+    arguments = [answer, REMOTE, str(seconds), "ws", flavour]
     done = subprocess.run(
-        ["ip", "netns", "exec", namespace, sys.executable, "-c", script]
-        + [answer, REMOTE, str(seconds), "ws", flavour],
+        ["ip", "netns", "exec", namespace, sys.executable, "-c", script, *arguments],
         capture_output=True,
         text=True,
         cwd=ROOT,

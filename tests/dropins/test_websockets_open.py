@@ -632,9 +632,12 @@ def test_open_timeout_is_the_time_of_an_attempt(client: Sockets) -> None:
 
 def test_a_deadline_ends_an_opening(client: Sockets) -> None:
     """All attempts and waits together, and the error is a TimeoutError."""
-    with FaultServer(Silence()) as server, tieline.deadline(0.2):
-        with pytest.raises(tieline.DeadlineExceeded) as caught:
-            client.connect(uri_of(server), policy=None)
+    with (
+        FaultServer(Silence()) as server,
+        tieline.deadline(0.2),
+        pytest.raises(tieline.DeadlineExceeded) as caught,
+    ):
+        client.connect(uri_of(server), policy=None)
     assert isinstance(caught.value, TimeoutError)
     assert isinstance(caught.value, native.WebSocketException | OSError)
 
@@ -674,11 +677,13 @@ def test_connections_of_the_callers_own_class(client: Sockets, native_kind: str)
         connection.reset()
 
     chosen = make if native_kind == "function" else Mine
-    with FaultServer(drop) as server:
-        with client.connect(uri_of(server), create_connection=chosen) as connection:
-            assert isinstance(connection.connection, Mine)
-            with pytest.raises(tieline.Reset):
-                connection.recv()
+    with (
+        FaultServer(drop) as server,
+        client.connect(uri_of(server), create_connection=chosen) as connection,
+    ):
+        assert isinstance(connection.connection, Mine)
+        with pytest.raises(tieline.Reset):
+            connection.recv()
 
 
 def test_simulated_failures(client: Sockets, clock: tieline.testing.ManualClock) -> None:
@@ -686,10 +691,10 @@ def test_simulated_failures(client: Sockets, clock: tieline.testing.ManualClock)
     from tieline import websockets
 
     with FaultServer(stays) as server:
-        with tieline.testing.simulate(websockets, tieline.Refused, times=2):
-            with client.connect(uri_of(server)):
-                pass
+        refused = tieline.testing.simulate(websockets, tieline.Refused, times=2)
+        with refused, client.connect(uri_of(server)):
+            pass
         assert len(clock.sleeps) == 2
-        with tieline.testing.simulate(websockets, tieline.TooBusy):
-            with pytest.raises(tieline.TooBusy):
-                client.connect(uri_of(server))
+        busy = tieline.testing.simulate(websockets, tieline.TooBusy)
+        with busy, pytest.raises(tieline.TooBusy):
+            client.connect(uri_of(server))
