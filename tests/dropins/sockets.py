@@ -14,6 +14,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import trustme
+import websockets.asyncio.client as native_aio
+import websockets.sync.client as native_sync
 
 from tieline import Policy, Retry
 from tieline.websockets.asyncio import client as ours_aio
@@ -40,12 +42,15 @@ class Sockets:
     Attributes:
         name: ``sync`` or ``async``.
         module: Our module.
+        native: The class of websockets itself for a loop; None where it has none.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.is_async = name == "async"
         self.module: Any = ours_aio if self.is_async else ours_sync
+        native: Any = native_aio.connect if self.is_async else None
+        self.native = native or getattr(native_sync, "reconnect", None)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 

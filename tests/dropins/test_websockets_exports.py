@@ -135,7 +135,7 @@ if RECONNECTS:
 
 
 @pytest.mark.skipif(not NEWEST, reason="the hints are those of websockets 17.4")
-@pytest.mark.parametrize(("ours", "theirs"), TYPED, ids=["connect", "reconnect"])
+@pytest.mark.parametrize(("ours", "theirs"), TYPED, ids=lambda cls: cls.__module__)
 def test_the_hints_name_every_keyword(ours: Any, theirs: Any) -> None:
     """What a type checker sees of our constructor has every keyword of theirs, and three more."""
     tree = ast.parse(inspect.getsource(sys.modules[ours.connect.__module__]))

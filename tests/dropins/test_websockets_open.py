@@ -556,6 +556,12 @@ def test_a_uri_that_makes_no_sense(client: Sockets, uri: str) -> None:
     assert "hush" not in f"{error}{error!r}{error.__cause__}{error.__context__}"
 
 
+def test_a_keyword_that_there_is_none(client: Sockets) -> None:
+    """As natively: a TypeError that names it, from whoever is handed it on."""
+    with FaultServer(stays) as server, pytest.raises(TypeError, match="no_such_thing"):
+        client.connect(uri_of(server), no_such_thing=1)
+
+
 def test_neither_uri_nor_target(client: Sockets) -> None:
     """As natively: a TypeError that names the argument."""
     with pytest.raises(TypeError, match="uri"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import inspect
+from typing import TYPE_CHECKING, Any, Final
 
 from websockets.asyncio.client import process_exception  # type: ignore[attr-defined]  # all have it
 from websockets.sync import client as native
@@ -19,6 +20,9 @@ PRIVATE = ("unix", "path")
 
 OF_SOCKETS = ("timeout", "source_address", "all_errors")
 """Keywords of ``socket.create_connection``, which is called here and not by websockets."""
+
+KNOWN: Final = {*inspect.signature(native.connect).parameters, *PRIVATE, *OF_SOCKETS, "ssl_context"}
+"""Keywords of ``connect``: with a socket that is given it looks at no other ones."""
 
 
 class Opener:
@@ -47,6 +51,8 @@ class Opener:
         **kwargs: Any,
     ) -> None:
         """Nothing is sent."""
+        for name in kwargs.keys() - KNOWN:
+            raise TypeError(f"connect() got an unexpected keyword argument {name!r}")
         self.uri = uri
         self.sock = sock
         self.proxy = proxy
