@@ -8,7 +8,7 @@ import platform
 
 import click
 
-from benchmarks import engine, http, postgres
+from benchmarks import engine, http, postgres, websockets
 from benchmarks.measure import least_nanoseconds, least_nanoseconds_async
 
 
@@ -47,6 +47,7 @@ def main(rounds: int, pairs: int, requests: int) -> None:
             "tieline.urllib3 and tieline.requests over the clients themselves",
             http.ratios(5, requests),
         ),
+        ("tieline.websockets over websockets", websockets.ratios(5, pairs)),
     ):
         click.echo(f"\nreal calls, {title}, median ratio in each of 5 rounds")
         for name, medians in ratios:

@@ -102,6 +102,22 @@ def median_ratio(raw: Callable[[], object], ours: Callable[[], object], pairs: i
     return statistics.median(ratios)
 
 
+async def median_ratio_async(
+    raw: Callable[[], Awaitable[object]], ours: Callable[[], Awaitable[object]], pairs: int
+) -> float:
+    """The same for coroutine functions, in the loop that runs."""
+    ratios: list[float] = []
+    for index in range(pairs):
+        first, second = (raw, ours) if index % 2 else (ours, raw)
+        times = {}
+        for call in (first, second):
+            begun = time.perf_counter_ns()
+            await call()
+            times[call] = time.perf_counter_ns() - begun
+        ratios.append(times[ours] / times[raw])
+    return statistics.median(ratios)
+
+
 def _repeats(call: Callable[[], object]) -> int:
     call()  # the first one reads the settings
     count = 1

@@ -48,7 +48,8 @@ def main(seconds: float, restart: float, down: float, rate: float) -> None:
     """Show tieline beside plain clients while their servers are killed and come back.
 
     First psycopg and a real PostgreSQL, which is started for it and removed at the end; then
-    requests and urllib3 and an HTTP service of two instances, for some seconds more.
+    requests and urllib3 and an HTTP service of two instances; last, followers of a WebSocket
+    service that restarts and is killed.
 
     Exit codes: 0 all promises held, 1 one was broken, 2 wrong usage, 3 no PostgreSQL to be had.
     """
@@ -63,12 +64,14 @@ def main(seconds: float, restart: float, down: float, rate: float) -> None:
                 server = resources.enter_context(_server())
                 # Late, as the clients may be missing too.
                 from demo.comparison import compare
+                from demo.ticks import compare_ticks
                 from demo.web import compare_web, script_for
             except (ImportError, KeyError, OSError, RuntimeError) as error:
                 console.print(f"demo: it cannot run here: {_last_line(error)}")
                 sys.exit(UNAVAILABLE)
             code = compare(console, server, script, rate)
-        sys.exit(max(code, compare_web(console, script_for(script), rate)))
+        code = max(code, compare_web(console, script_for(script), rate))
+        sys.exit(max(code, compare_ticks(console)))
     except KeyboardInterrupt:
         console.print("\ndemo: interrupted; the server is stopped and removed")
         sys.exit(INTERRUPTED)

@@ -58,7 +58,7 @@ def run(command: tuple[str, ...]) -> None:
     with _explained(), ExitStack() as resources:
         _provide_tools()
         if started := engine_process.provide(say):
-            resources.callback(_reap, started)
+            resources.callback(reap, started)
             resources.enter_context(afterwards("integration", "down"))
         images.provide(say)
         process = resources.enter_context(subprocess.Popen(command))
@@ -69,7 +69,7 @@ def run(command: tuple[str, ...]) -> None:
     sys.exit(code)
 
 
-def _reap(process: subprocess.Popen[bytes]) -> None:
+def reap(process: subprocess.Popen[bytes]) -> None:
     """Wait for the end of an engine that was told to end; one that others use goes on."""
     if engine.unreachable() is not None:
         process.wait()

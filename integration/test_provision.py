@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
 
 import pytest
 
+import integration.__main__ as entry
 from integration.provision import engine, images, packages
 from integration.provision.missing import Missing
 from integration.services import engine as engine_client
@@ -109,3 +111,15 @@ def test_a_registry_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     # All are here now.
     images.provide(lambda _: None)
     assert (len(asked), len(built)) == (1, 1)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_an_engine_that_others_use_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, *, ended: bool
+) -> None:
+    """A run ends although the engine that it started goes on for another one; else it is reaped."""
+    monkeypatch.setattr(engine_client, "unreachable", lambda: "no engine" if ended else None)
+    with subprocess.Popen(["sleep", "0" if ended else "60"]) as process:
+        entry.reap(process)
+        assert (process.returncode is not None) == ended
+        process.kill()

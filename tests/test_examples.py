@@ -28,6 +28,22 @@ EXPECTED = {
         "cannot tell now, ask again in 1 s",
         "for somebody to look at: stock-db: ",
     ],
+    "reconnecting.py": [
+        "received: one",
+        "lost: 1012 (service restart) restart",
+        "received: two",
+        "lost: 1012 (service restart) restart",
+        "received: three",
+        "refused: connection refused by there (ECONNREFUSED)",
+    ],
+    "subscriber.py": [
+        "price: 41",
+        "lost: 1012 (service restart) restart",
+        "price: 42",
+        "lost: 1012 (service restart) restart",
+        "price: 43",
+        "closed for good: 1000 (OK) bye",
+    ],
 }
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import warnings
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 ROOT = Path(__file__).parent.parent / "src" / "tieline"
 
@@ -29,6 +30,9 @@ class DropIn(NamedTuple):
         lines: Further lines at the end.
         without: Native names left out: imports of its own that no user means.
         more: Submodule -> names in use that ``import *`` would leave out.
+        newer: Names that older releases have not, or only where another package is installed.
+        modules: Submodules that are attributes as well, ours in place of the client's.
+        deprecated: Modules, empty for the package, whose deprecated names come by ``__getattr__``.
         version: Submodule that ``__version__`` is taken from, where type checkers do not find it
             in the package.
         inside: Submodule -> name -> module of ours that it comes from there.
@@ -39,6 +43,9 @@ class DropIn(NamedTuple):
     lines: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     more: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    newer: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    deprecated: tuple[str, ...] = ()
     inside: Mapping[str, Mapping[str, str]] = MappingProxyType({})
     version: str = ""
 
@@ -107,6 +114,55 @@ DROP_INS: Final = {
             },
         },
     ),
+    "websockets": DropIn(
+        doc="websockets, with connections that know what to do when the server fails.",
+        own={
+            "tieline.websockets._connect_aio": ("connect", "unix_connect"),
+            "tieline.websockets._connection_aio": ("ClientConnection",),
+        },
+        more={"asyncio.client": ("process_exception",)},
+        inside={
+            "asyncio.client": {
+                "ClientConnection": "tieline.websockets._connection_aio",
+                "connect": "tieline.websockets._connect_aio",
+                "unix_connect": "tieline.websockets._connect_aio",
+            },
+            "sync.client": {
+                "ClientConnection": "tieline.websockets._connection",
+                "connect": "tieline.websockets._connect",
+                "reconnect": "tieline.websockets._connect",
+                "unix_connect": "tieline.websockets._connect",
+                "unix_reconnect": "tieline.websockets._connect",
+            },
+        },
+        without=("TYPE_CHECKING", "annotations", "lazy_import"),
+        newer=(
+            "HeaderLineTooLong",
+            "InvalidMethod",
+            "InvalidProtocol",
+            "RequestLineTooLong",
+            "StatusLineTooLong",
+            "TooManyFragments",
+            "TooManyHeaders",
+            "Router",
+            "route",
+            "unix_route",
+        ),
+        modules=(
+            "asyncio",
+            "client",
+            "datastructures",
+            "exceptions",
+            "extensions",
+            "frames",
+            "headers",
+            "http11",
+            "protocol",
+            "typing",
+            "uri",
+        ),
+        deprecated=("", "client", "exceptions", "server"),
+    ),
 }
 
 
@@ -119,7 +175,10 @@ def public_names(module: ModuleType) -> list[str]:
 def submodules(module: ModuleType) -> list[str]:
     """Dotted names, below the module, of its public submodules."""
     prefix = f"{module.__name__}."
-    names = (found.name for found in pkgutil.walk_packages(module.__path__, prefix))
+    with warnings.catch_warnings():
+        # Of packages that are deprecated: looking for what is in them imports them.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        names = [found.name for found in pkgutil.walk_packages(module.__path__, prefix)]
     return [name.removeprefix(prefix) for name in names if "._" not in name]
 
 
@@ -128,22 +187,29 @@ def render(client: str) -> dict[Path, str]:
     native = importlib.import_module(client)
     drop_in = DROP_INS[client]
     ours = {name for names in drop_in.own.values() for name in names}
-    replaced = {*ours, *drop_in.inside}
-    taken = [name for name in public_names(native) if name not in {*replaced, *drop_in.without}]
-    listed = sorted({*native.__all__, *ours})
-    body = [
-        f'"""{drop_in.doc}"""',
-        "",
-        f"from {client}{drop_in.version} import __version__ as __version__",
-    ]
+    other = {
+        *ours,
+        *drop_in.inside,
+        *drop_in.without,
+        *drop_in.newer,
+        *(submodules(native) if drop_in.modules else ()),
+    }
+    taken = [name for name in public_names(native) if name not in other]
+    listed = sorted({*native.__all__, *ours} - {*drop_in.newer})
+    body = [f'"""{drop_in.doc}"""', ""]
+    body += ["from contextlib import suppress"] if drop_in.newer else []
+    body += ["from typing import TYPE_CHECKING"] if "" in drop_in.deprecated else []
+    body += [f"from {client}{drop_in.version} import __version__ as __version__"]
     body += [f"from {client} import {name} as {name}" for name in taken]
     body += [
         f"from {module} import {name} as {name}"
         for module, names in drop_in.own.items()
         for name in names
     ]
-    body += [f"from tieline.{client} import {name} as {name}" for name in drop_in.inside]
+    attributes = drop_in.modules or drop_in.inside
+    body += [f"from tieline.{client} import {name} as {name}" for name in attributes]
     body += ["", *drop_in.lines, "", f"__all__ = {listed!r}", ""]
+    body += _optional(client, drop_in.newer) + _deprecated(client, drop_in, "")
     files = {Path("__init__.py"): "\n".join(body)}
     below = submodules(native)
     for name in below:
@@ -153,7 +219,11 @@ def render(client: str) -> dict[Path, str]:
             if packaged
             else Path(f"{name.replace('.', '/')}.py")
         )
-        lines = [f'"""As ``{client}.{name}``."""', "", f"from {client}.{name} import *"]
+        lines = [f'"""As ``{client}.{name}``."""', ""]
+        lines += ["from typing import TYPE_CHECKING", ""] if name in drop_in.deprecated else []
+        ours_inside = drop_in.inside.get(name, {})
+        if not (packaged or ours_inside) or _takes_all(f"{client}.{name}", ours_inside):
+            lines += [f"from {client}.{name} import *"]
         lines += [
             f"from {client}.{name} import {extra} as {extra}"
             for extra in drop_in.more.get(name, ())
@@ -162,8 +232,41 @@ def render(client: str) -> dict[Path, str]:
             f"from {module} import {own} as {own}"
             for own, module in drop_in.inside.get(name, {}).items()
         ]
-        files[path] = "\n".join([*lines, ""])
+        files[path] = "\n".join([*lines, "", *_deprecated(client, drop_in, name)])
     return files
+
+
+def _takes_all(name: str, ours: Mapping[str, str]) -> bool:
+    """Whether a module has names of its own that are not replaced.
+
+    A package without any is a place for modules: taking its attributes would put the client's
+    modules in the place of ours, as far as they happen to be loaded.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        module = importlib.import_module(name)
+    if hasattr(module, "__all__"):
+        return {*module.__all__} != {*ours}
+    names = public_names(module)
+    return any(not isinstance(getattr(module, name), ModuleType) for name in names)
+
+
+def _optional(client: str, names: Iterable[str]) -> list[str]:
+    """Names that are there in newer releases alone."""
+    lines = []
+    for name in names:
+        lines += ["with suppress(ImportError):"]
+        lines += [f"    from {client} import {name} as {name}", ""]
+        lines += [f'    __all__ += ["{name}"]', ""]
+    return lines
+
+
+def _deprecated(client: str, drop_in: DropIn, name: str) -> list[str]:
+    """The client's own way to deprecated names, with its warnings; no type checker sees it."""
+    if name not in drop_in.deprecated:
+        return []
+    module = f"{client}.{name}" if name else client
+    return ["if not TYPE_CHECKING:", f"    from {module} import __getattr__ as __getattr__", ""]
 
 
 def main() -> None:

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from tieline.policy.gate import Snapshot as Snapshot
     from tieline.policy.gate import Verdict as Verdict
     from tieline.policy.policy import Policy as Policy
+    from tieline.policy.reconnect import Reconnect as Reconnect
     from tieline.policy.retry import Retry as Retry
 
 _HOME = {
@@ -97,6 +98,7 @@ _HOME = {
     "Phase": "tieline.failure",
     "Policy": "tieline.policy.policy",
     "ReadinessTimeout": "tieline.errors",
+    "Reconnect": "tieline.policy.reconnect",
     "Refused": "tieline.errors",
     "remove_listener": "tieline.engine.listeners",
     "Reset": "tieline.errors",
@@ -142,6 +144,7 @@ __all__ = [
     "Phase",
     "Policy",
     "ReadinessTimeout",
+    "Reconnect",
     "Refused",
     "Reset",
     "ResponseTimeout",

@@ -72,7 +72,7 @@ def test_durations_are_what_the_policy_calls_seconds() -> None:
     policy = tieline.Policy()
     checked = {
         problem.partition("=")[0]
-        for part in (policy.backoff, policy.breaker, policy.budget)
+        for part in (policy.backoff, policy.breaker, policy.budget, policy.reconnect)
         for problem in type(part)(
             **dict.fromkeys(type(part).__dataclass_fields__, "x"),
         ).problems()

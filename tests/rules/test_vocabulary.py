@@ -12,7 +12,7 @@ from tests.rules.natives import OURS
 from tieline import errors
 from tieline.endpoint import Endpoint
 from tieline.failure import Failure, Kind, Phase, Safety
-from tieline.rules import http, libpq, natives, sqlstate, system, translate
+from tieline.rules import http, libpq, natives, sqlstate, system, translate, websockets
 from tieline.rules.hints import HINTS
 from tieline.rules.natives import NATIVES, native_base, native_class
 from tieline.rules.phrases import DOING, PHRASES, describe, seconds
@@ -30,7 +30,14 @@ RULES = [
     *http.TUNNELS.values(),
     *http.ERRORS.values(),
     *http.MESSAGES.values(),
+    *websockets.EXCEPTIONS.values(),
+    *websockets.STATUSES.values(),
+    *websockets.RECEIVED.values(),
+    *websockets.FAILED.values(),
+    websockets.APPLICATION,
+    websockets.NO_UPGRADE,
     http.NO_TUNNEL,
+    websockets.NO_PONG,
 ]
 OF_THE_DROP_INS = {"outcome", "server-gone", "deadline", "reused"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from tieline.engine import clock as clock_module
@@ -29,6 +29,14 @@ T = TypeVar("T")
 
 MAX_TARGETS = 1024
 """States kept although nothing uses them; beyond it, the one asked for longest ago is let go."""
+
+
+class Teller(Protocol):
+    """Whoever makes a move has something to tell of it."""
+
+    def take_events(self) -> list[Event]:
+        """What has happened since the last time this was asked."""
+        ...
 
 
 class TargetState:
@@ -66,11 +74,11 @@ class TargetState:
             lane = self._lanes.setdefault(endpoint, Lane(endpoint, breaker))
         return lane
 
-    def step(self, call: Call, move: Callable[[float, Callable[[], float]], T]) -> T:
+    def step(self, call: Teller, move: Callable[[float, Callable[[], float]], T]) -> T:
         """Let the call make one move, then tell the listeners what came of it.
 
         Args:
-            call: A call to this target.
+            call: A call to this target, or a loop over calls.
             move: Takes the time and a source of randomness; one of the call's methods.
         """
         clock = clock_module.active

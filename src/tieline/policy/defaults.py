@@ -30,6 +30,14 @@ DEFAULTS: Final[Mapping[str, Policy]] = {
         retry=Retry(max_attempts=4),
         backoff=Backoff(initial=0.2, max=5.0),
     ),
+    # 10 s is what the client itself gives an opening. One that is awaited is given up with the
+    # call; a loop comes back by `Policy.reconnect`.
+    "websockets": Policy(
+        call_timeout=25.0,
+        attempt_timeout=10.0,
+        retry=Retry(max_attempts=5),
+        backoff=Backoff(initial=0.5, max=10.0),
+    ),
     # An attempt has no time of its own: connecting and each receive have theirs, below.
     "urllib3": _HTTP,
     "requests": _HTTP,

@@ -10,17 +10,21 @@ from tieline.policy.backoff import Backoff
 from tieline.policy.breaker import CircuitBreaker
 from tieline.policy.budget import BUDGETS, Budget
 from tieline.policy.checks import advice, either, number
+from tieline.policy.reconnect import Reconnect
 from tieline.policy.retry import Retry
 from tieline.policy.units import Seconds  # noqa: TC001 - config asks for it at run time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-PARTS: Final[Mapping[str, tuple[type[Retry | Backoff | CircuitBreaker | Budget], bool]]] = {
+PARTS: Final[
+    Mapping[str, tuple[type[Retry | Backoff | CircuitBreaker | Budget | Reconnect], bool]]
+] = {
     "retry": (Retry, False),
     "backoff": (Backoff, False),
     "breaker": (CircuitBreaker, True),
     "budget": (Budget, True),
+    "reconnect": (Reconnect, False),
 }
 """Setting -> its class, and whether None will do."""
 
@@ -32,6 +36,7 @@ ORDERED: Final = (
     ("backoff.initial", "backoff.max"),
     ("backoff.initial", "call_timeout"),
     ("breaker.open_for", "breaker.open_max"),
+    ("reconnect.initial", "reconnect.max"),
 )
 """Settings of which the first must not exceed the second."""
 
@@ -51,6 +56,8 @@ class Policy:
         breaker: When to stop trying; None for no circuit breaker.
         budget: How much extra load retries may be; ``"fleet"`` for many processes with few calls
             each (`FLEET` of `tieline.policy.budget`); None for no limit.
+        reconnect: How a loop over connections, such as ``async for`` over a WebSocket client's
+            ``connect``, comes back when it has lost one.
 
     Raises:
         ConfigError: Settings make no sense or contradict each other; it lists all problems.
@@ -61,6 +68,7 @@ class Policy:
     retry: Retry = field(default_factory=Retry)
     backoff: Backoff = field(default_factory=Backoff)
     breaker: CircuitBreaker | None = field(default_factory=CircuitBreaker)
+    reconnect: Reconnect = field(default_factory=Reconnect)
     if not TYPE_CHECKING:  # what pydantic, which asks at run time, is to let through
         budget: Budget | Literal["fleet"] | None = field(default_factory=Budget)
     else:  # what is then found in the attributes, and what may be given
@@ -75,6 +83,7 @@ class Policy:
             backoff: Backoff = ...,
             breaker: CircuitBreaker | None = ...,
             budget: Budget | Literal["fleet"] | None = ...,
+            reconnect: Reconnect = ...,
         ) -> None: ...
 
     def __post_init__(self) -> None:

@@ -10,6 +10,8 @@ from tieline.failure import Kind, Phase
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tieline.failure import Failure
+
 _BY_PHASE: Final[Mapping[Phase, type[errors.TielineError]]] = {
     Phase.RESOLVE: errors.NameNotResolved,
     Phase.CONNECT: errors.ConnectFailed,
@@ -68,3 +70,13 @@ CLASSES: Final[Mapping[tuple[Phase, Kind], type[errors.TielineError]]] = {
     for phase, general in _BY_PHASE.items()
     for kind in Kind
 }
+
+_BY_CODE: Final[Mapping[str, type[errors.TielineError]]] = {"503": errors.TooBusy}
+"""Status of a server that answers before it lets us in, and whose class is not that of its kind."""
+
+
+def class_of(failure: Failure) -> type[errors.TielineError]:
+    """The class for a failure."""
+    if failure.phase is Phase.HANDSHAKE and failure.code in _BY_CODE:
+        return _BY_CODE[failure.code]
+    return CLASSES[failure.phase, failure.kind]

@@ -66,6 +66,21 @@ HINTS: Final[Mapping[str, str]] = {
     "slow-request": "the server gave up waiting for the rest of the request",
     "unsupported": "the server does not know this method",
     "redirects": "the server redirects more often than the client follows",
+    "no-path": "the server answered, and has nothing at that path",
+    "no-upgrade": (
+        "the server answered the opening like an ordinary request: is this host and path meant "
+        "for WebSockets?"
+    ),
+    "not-websocket": "something answers on this port that does not speak WebSocket",
+    "peer-objects": "the other side ended the connection because of what it was sent",
+    "bad-frame": "what came was no WebSocket frame, or larger than this client takes",
+    "closed": "the other side ended the connection in order, and for good",
+    "going-away": "the server restarts, or sends its clients elsewhere",
+    "application-close": (
+        "the application on the other side ended the connection with a code of its own: its "
+        "documentation tells what it means"
+    ),
+    "ping": "a ping was not answered in time: the other side hangs, or the network is gone",
     "full-pool": (
         "every connection of the pool is in use: read or close responses, or raise maxsize"
     ),

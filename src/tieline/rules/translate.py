@@ -12,7 +12,7 @@ from tieline.errors import (
     TielineError,
     code_to_errno,
 )
-from tieline.rules.classes import CLASSES
+from tieline.rules.classes import class_of
 from tieline.rules.fuse import fuse
 from tieline.rules.hints import HINTS
 from tieline.rules.natives import native_base
@@ -83,7 +83,7 @@ def final_error(
         assert last is not None  # noqa: S101 - without an attempt there is a verdict of ours
         assert cause is not None  # noqa: S101 - an attempt that failed raised something
         return lost(
-            ours or CLASSES[last.failure.phase, last.failure.kind],
+            ours or class_of(last.failure),
             last.failure,
             cause,
             endpoint=last.endpoint,
@@ -139,7 +139,7 @@ def _next_probe(wait: float) -> str:
 
 def _errno(code: str, cause: BaseException) -> int | None:
     """The number behind a code; None where it would pass for that of a server's own client."""
-    if isinstance(cause, OSError) and code in _HUNG_UP:
+    if isinstance(cause, OSError) and not isinstance(cause, ConnectionError) and code in _HUNG_UP:
         return cause.errno
     return code_to_errno(code)
 
@@ -168,7 +168,7 @@ def lost(
     facts = {
         **facts,
         "failure": failure,
-        "errno": _errno(failure.code, cause),
+        "errno": _errno(failure.code, cause) or _resolver_number(failure, cause),
         "endpoint": endpoint,
         "hint": HINTS.get(failure.hint),
     }
@@ -178,6 +178,12 @@ def lost(
     except TypeError:
         native = native_base(client, ours, failure.phase)
         return _build(ours, native, cause, saying=saying, ending=ending, facts=facts)
+
+
+def _resolver_number(failure: Failure, cause: BaseException) -> int | None:
+    """The number of ``socket.EAI_NONAME`` and its like, which handlers compare with."""
+    number = getattr(cause, "errno", None) if failure.code.startswith("EAI_") else None
+    return number if isinstance(number, int) else None
 
 
 def config_error(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tieline.errors import TielineError
 
-CLIENTS = ("psycopg", "urllib3")
+CLIENTS = ("psycopg", "urllib3", "websockets")
 """Drop-ins that ask for a simulated failure before each attempt."""
 
 CLASS = 2

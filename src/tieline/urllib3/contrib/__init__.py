@@ -1,3 +1,1 @@
 """As ``urllib3.contrib``."""
-
-from urllib3.contrib import *

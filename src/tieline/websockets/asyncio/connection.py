@@ -1,0 +1,3 @@
+"""As ``websockets.asyncio.connection``."""
+
+from websockets.asyncio.connection import *

@@ -1,0 +1,3 @@
+"""As ``websockets.asyncio.messages``."""
+
+from websockets.asyncio.messages import *

@@ -1,0 +1,3 @@
+"""As ``websockets.asyncio.router``."""
+
+from websockets.asyncio.router import *

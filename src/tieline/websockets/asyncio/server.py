@@ -1,0 +1,3 @@
+"""As ``websockets.asyncio.server``."""
+
+from websockets.asyncio.server import *

@@ -1,0 +1,3 @@
+"""As ``websockets.auth``."""
+
+from websockets.auth import *

@@ -1,0 +1,3 @@
+"""As ``websockets.cli``."""
+
+from websockets.cli import *

@@ -1,0 +1,3 @@
+"""As ``websockets.connection``."""
+
+from websockets.connection import *

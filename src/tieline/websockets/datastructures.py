@@ -1,0 +1,3 @@
+"""As ``websockets.datastructures``."""
+
+from websockets.datastructures import *

@@ -1,0 +1,3 @@
+"""As ``websockets.extensions``."""
+
+from websockets.extensions import *

@@ -1,0 +1,3 @@
+"""As ``websockets.extensions.base``."""
+
+from websockets.extensions.base import *

@@ -1,0 +1,3 @@
+"""As ``websockets.extensions.permessage_deflate``."""
+
+from websockets.extensions.permessage_deflate import *

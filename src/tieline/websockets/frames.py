@@ -1,0 +1,3 @@
+"""As ``websockets.frames``."""
+
+from websockets.frames import *

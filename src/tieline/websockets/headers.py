@@ -1,0 +1,3 @@
+"""As ``websockets.headers``."""
+
+from websockets.headers import *

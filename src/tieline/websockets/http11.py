@@ -1,0 +1,3 @@
+"""As ``websockets.http11``."""
+
+from websockets.http11 import *

@@ -1,0 +1,3 @@
+"""As ``websockets.imports``."""
+
+from websockets.imports import *

@@ -1,0 +1,3 @@
+"""As ``websockets.legacy``."""
+
+from websockets.legacy import *

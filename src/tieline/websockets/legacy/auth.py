@@ -1,0 +1,3 @@
+"""As ``websockets.legacy.auth``."""
+
+from websockets.legacy.auth import *

@@ -1,0 +1,3 @@
+"""As ``websockets.legacy.client``."""
+
+from websockets.legacy.client import *

@@ -1,0 +1,3 @@
+"""As ``websockets.legacy.exceptions``."""
+
+from websockets.legacy.exceptions import *

@@ -1,0 +1,3 @@
+"""As ``websockets.legacy.framing``."""
+
+from websockets.legacy.framing import *

@@ -1,0 +1,3 @@
+"""As ``websockets.legacy.handshake``."""
+
+from websockets.legacy.handshake import *

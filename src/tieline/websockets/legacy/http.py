@@ -1,0 +1,3 @@
+"""As ``websockets.legacy.http``."""
+
+from websockets.legacy.http import *

@@ -1,0 +1,3 @@
+"""As ``websockets.legacy.protocol``."""
+
+from websockets.legacy.protocol import *

@@ -1,0 +1,3 @@
+"""As ``websockets.legacy.server``."""
+
+from websockets.legacy.server import *

@@ -1,0 +1,3 @@
+"""As ``websockets.protocol``."""
+
+from websockets.protocol import *

@@ -1,0 +1,3 @@
+"""As ``websockets.proxy``."""
+
+from websockets.proxy import *

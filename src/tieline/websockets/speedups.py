@@ -1,0 +1,3 @@
+"""As ``websockets.speedups``."""
+
+from websockets.speedups import *

@@ -1,0 +1,3 @@
+"""As ``websockets.streams``."""
+
+from websockets.streams import *

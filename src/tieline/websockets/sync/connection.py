@@ -1,0 +1,3 @@
+"""As ``websockets.sync.connection``."""
+
+from websockets.sync.connection import *

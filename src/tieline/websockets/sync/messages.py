@@ -1,0 +1,3 @@
+"""As ``websockets.sync.messages``."""
+
+from websockets.sync.messages import *

@@ -1,0 +1,3 @@
+"""As ``websockets.sync.router``."""
+
+from websockets.sync.router import *

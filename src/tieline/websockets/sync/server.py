@@ -1,0 +1,3 @@
+"""As ``websockets.sync.server``."""
+
+from websockets.sync.server import *

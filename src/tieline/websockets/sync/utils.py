@@ -1,0 +1,3 @@
+"""As ``websockets.sync.utils``."""
+
+from websockets.sync.utils import *

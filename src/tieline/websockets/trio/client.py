@@ -1,0 +1,3 @@
+"""As ``websockets.trio.client``."""
+
+from websockets.trio.client import *

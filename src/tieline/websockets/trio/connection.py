@@ -1,0 +1,3 @@
+"""As ``websockets.trio.connection``."""
+
+from websockets.trio.connection import *

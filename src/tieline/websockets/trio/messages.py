@@ -1,0 +1,3 @@
+"""As ``websockets.trio.messages``."""
+
+from websockets.trio.messages import *

@@ -1,0 +1,3 @@
+"""As ``websockets.trio.router``."""
+
+from websockets.trio.router import *

@@ -1,0 +1,3 @@
+"""As ``websockets.trio.server``."""
+
+from websockets.trio.server import *

@@ -1,0 +1,3 @@
+"""As ``websockets.trio.utils``."""
+
+from websockets.trio.utils import *

@@ -1,0 +1,3 @@
+"""As ``websockets.typing``."""
+
+from websockets.typing import *

@@ -1,0 +1,3 @@
+"""As ``websockets.uri``."""
+
+from websockets.uri import *

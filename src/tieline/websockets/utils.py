@@ -1,0 +1,3 @@
+"""As ``websockets.utils``."""
+
+from websockets.utils import *

@@ -1,0 +1,3 @@
+"""As ``websockets.version``."""
+
+from websockets.version import *
