@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -305,3 +305,16 @@ def test_close_names_a_fault_that_does_not_end(monkeypatch: pytest.MonkeyPatch) 
             server.close()
         release.set()
         thread.join()
+
+
+def test_what_came_before_the_end_is_told() -> None:
+    """What a client has sent is in `received`, also where nobody has read it when the server closes."""
+
+    def waits(connection: Connection) -> None:
+        with suppress(ConnectionAbortedError):
+            connection.pause()
+
+    with FaultServer(waits) as server, connect(server) as client:
+        client.sendall(b"last words")
+        server.wait_accepted(1)
+    assert server.received == [b"last words"]

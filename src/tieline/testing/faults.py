@@ -113,8 +113,11 @@ class Connection:
     def _serve(self, fault: Fault) -> None:
         try:
             fault(self)
+            # A server that closes shuts it down as well, and then this fails; what the client has
+            # sent can be read all the same.
             with suppress(OSError):
                 self.socket.shutdown(socket.SHUT_WR)
+            with suppress(OSError):
                 self.read()
         except ConnectionError:
             pass  # The client left or the server closes: there is nobody to misbehave to.
