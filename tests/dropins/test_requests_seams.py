@@ -310,3 +310,61 @@ def test_a_hooks_own_request_is_none_that_was_redirected(refusing: str, server: 
     server.then(http.redirect(302, "/y"))
     requests.get(server.url, hooks={"response": hook})
     assert attempts == [3, 3]
+
+
+def test_a_send_in_between_is_called_as_a_session_calls_it(server: Server) -> None:
+    """A mixin or a patch with `send(self, request, **kwargs)` works beneath ours as it does natively."""
+    seen: dict[str, Any] = {}
+
+    class Between(NativeAdapter):
+        def send(self, request: Any, **kwargs: Any) -> native.Response:  # type: ignore[override]
+            seen.update(kwargs)
+            return super().send(request, **kwargs)
+
+    class Mine(HTTPAdapter, Between):
+        pass
+
+    with requests.Session() as session:
+        session.mount("http://", Mine())
+        assert session.get(server.url, timeout=3).ok
+    assert set(seen) == {"stream", "timeout", "verify", "cert", "proxies"}
+    assert (seen["timeout"], seen["stream"]) == (3, False)
+
+
+@pytest.mark.parametrize("given", [{"timeout": 60}, {"timeout": None}])
+def test_settings_that_say_nothing_of_time(
+    server: Server, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]
+) -> None:
+    """Whoever sets how often, in code or in the environment, has not shortened a timeout."""
+    twice = tieline.Policy(retry=tieline.Retry(max_attempts=2))
+    monkeypatch.setenv("TIELINE_RETRY__MAX_ATTEMPTS", "2")
+    seen = []
+    begin = _span.Span.__init__
+
+    def noting(span: Any, timing: _span.Timing, *args: Any, **kwargs: Any) -> None:
+        seen.append((timing.call, timing.allowed))
+        begin(span, timing, *args, **kwargs)
+
+    monkeypatch.setattr(_span.Span, "__init__", noting)
+    for session in (requests.Session(), requests.Session(policy=twice)):
+        session.get(server.url, **given)
+    wanted = None if given["timeout"] is None else 120
+    assert seen == [(wanted, wanted)] * 2
+
+
+def test_redirects_followed_by_hand_have_a_timeout(timings: list[Any]) -> None:
+    """`resolve_redirects` called without a timeout: none was given, so there are the defaults."""
+    with Server(http.redirect(302, "/y")) as server:
+        session = requests.Session()
+        response = session.get(server.url, allow_redirects=False)
+        timings.clear()
+        assert next(session.resolve_redirects(response, response.request)).ok
+    assert timings == [DEFAULTS]
+
+
+def test_a_bad_header_keeps_its_value() -> None:
+    """Requests' own error about a header names it, and not its value."""
+    with pytest.raises(native.exceptions.InvalidHeader) as caught:
+        requests.get("http://127.0.0.1:1/x", headers={"Authorization": f"Bearer {SECRET}\nx: y"})
+    assert SECRET not in "".join(traceback.format_exception_only(caught.value))
+    assert "header value" in str(caught.value)

@@ -166,7 +166,15 @@ class HTTPAdapter(native.HTTPAdapter):
         if timeout is None and self._tieline_enabled and not unbounded_var.get():
             timeout = NO_TIMEOUT
         try:
-            return super().send(request, stream, timeout, verify, cert, proxies)  # type: ignore[arg-type]
+            # By keyword, as a session does: others have put a `send` of theirs in between.
+            return super().send(
+                request,
+                stream=stream,
+                timeout=timeout,
+                verify=verify,
+                cert=cert,
+                proxies=proxies,  # type: ignore[arg-type]
+            )
         except Exception as error:
             if not self._tieline_enabled:
                 raise

@@ -12,7 +12,7 @@ from tieline.engine.context import restore
 from tieline.requests._adapter import HTTPAdapter
 from tieline.requests._place import place
 from tieline.requests._said import unbounded_var
-from tieline.rules.http_native import without_secrets
+from tieline.rules.requests_native import without_secrets
 from tieline.urllib3._once import redirected_var
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class Session(requests.Session):
         try:
             return super().prepare_request(request)
         except requests.RequestException as error:
-            without_secrets(error, str(request.url))
+            without_secrets(error, request.url)
             raise
 
     def rebuild_auth(
@@ -193,7 +193,7 @@ class Session(requests.Session):
         try:
             return super().send(request, **kwargs)
         except requests.RequestException as error:
-            without_secrets(error, str(request.url))
+            without_secrets(error, request.url)
             raise
         finally:
             if token is not None:
@@ -211,16 +211,29 @@ class Session(requests.Session):
             **kwargs: As requests'.
         """
         hops = super().resolve_redirects(resp, req, *args, **kwargs)
-        return _followed(hops) if resp.is_redirect else hops
+        if not resp.is_redirect:
+            return hops
+        # Called by hand, without a timeout: none was given.
+        given = len(args) > _TIMEOUT_PLACE or "timeout" in kwargs
+        return _followed(hops, unbounded=None if given else unbounded_var.get() or False)
 
 
-def _followed(hops: Generator[requests.Response]) -> Generator[requests.Response]:
+_TIMEOUT_PLACE = 1
+"""Of ``timeout`` among the positional arguments of ``resolve_redirects``, after response and request."""
+
+
+def _followed(
+    hops: Generator[requests.Response], *, unbounded: bool | None
+) -> Generator[requests.Response]:
     while True:
         token = redirected_var.set(True)
+        bounds = None if unbounded is None else unbounded_var.set(unbounded)
         try:
             hop = next(hops, None)
         finally:
             restore(redirected_var, token)
+            if bounds is not None:
+                restore(unbounded_var, bounds)
         if hop is None:
             return
         yield hop

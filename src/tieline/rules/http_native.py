@@ -45,6 +45,19 @@ def not_connected(connection: Any, host: str, error: Exception) -> Exception:
     return cast("Exception", made)
 
 
+def retry_after(retry: Any, response: object) -> float | None:
+    """Seconds that urllib3's own retry settings read in an answer; None where it makes no sense.
+
+    Args:
+        retry: The caller's.
+        response: The answer.
+    """
+    try:
+        return cast("float | None", retry.get_retry_after(response))
+    except _class("InvalidHeader"):
+        return None
+
+
 def simulated(failure: Failure, said: str, pool: object, url: str) -> Exception:
     """What urllib3 might raise for a failure that a test asks for."""
     timeout = failure.kind is Kind.TIMEOUT

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any, Final
 
+from tieline.redact import HIDDEN
+from tieline.rules import http_native
 from tieline.rules.system import type_names
 
 if TYPE_CHECKING:
@@ -28,6 +30,20 @@ def in_its_words(error: Exception) -> Exception:
             said.__cause__ = error
             return said
     return error
+
+
+def without_secrets(error: Exception, url: object) -> None:
+    """Take what is secret out of the text of requests' own errors about a request.
+
+    Args:
+        error: What it raised.
+        url: The URL, as requests was given it.
+    """
+    http_native.without_secrets(error, str(url))
+    if isinstance(error, _class("InvalidHeader")) and error.args:
+        # It ends with the value: of a header whose name comes before.
+        said = str(error.args[0]).partition(": ")[0].partition(" from (")[0]
+        error.args = (f"{said} {HIDDEN}", *error.args[1:])
 
 
 def complete(error: Any, request: object) -> None:

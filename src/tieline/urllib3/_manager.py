@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import urllib3
 
-from tieline.rules.http_native import bad_url
+from tieline.errors import TielineError
+from tieline.rules.http_native import bad_url, without_secrets
 from tieline.urllib3._origin import absolute
 from tieline.urllib3._pool import HTTPConnectionPool, HTTPSConnectionPool
 from tieline.urllib3._replay import PLAIN, position
@@ -172,9 +173,14 @@ class PoolManager(urllib3.PoolManager):
             kw["body_pos"] = position(body)
         try:
             return super().urlopen(method, url, redirect, **kw)
-        except ValueError as error:
+        except TielineError:
+            raise
+        except Exception as error:
             final = bad_url(error)
             if final is error:
+                del final  # it knows this frame
+                # Redirects are counted here, with the URL of the last one in the text.
+                without_secrets(error, str(getattr(error, "url", "") or url))
                 raise
         raise final
 

@@ -11,6 +11,7 @@ from urllib3.util.retry import RequestHistory, Retry
 
 from tieline.engine import clock as clock_module
 from tieline.policy.decision import NO_TERMS, Terms
+from tieline.rules import http_native
 from tieline.rules.http import retry_after
 from tieline.urllib3._span import span_var
 
@@ -82,13 +83,21 @@ class Once(Retry):
 
     def sleep_for_retry(self, response: BaseHTTPResponse) -> bool:
         """Wait as long as a redirect asks for, if there is so much time."""
-        headers = response.headers
-        seconds = retry_after(headers.get("Retry-After"), headers.get("Date"), time.time())
+        seconds = self.asked(response)
         span = span_var.get()
         if not seconds or (span is not None and not span.has_time_for(seconds)):
             return False
         clock_module.active.sleep(seconds)
         return True
+
+    def asked(self, response: BaseHTTPResponse) -> float | None:
+        """Seconds that an answer asks to wait, as the caller's own settings read it; None for none."""
+        if self.theirs is not None:
+            if not self.theirs.respect_retry_after_header:
+                return None
+            return http_native.retry_after(self.theirs, response)
+        headers = response.headers
+        return retry_after(headers.get("Retry-After"), headers.get("Date"), time.time())
 
     @property
     def redirected(self) -> bool:

@@ -150,16 +150,6 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
         self._tieline_origin = origin_of(given, self)
         self._tieline_timings = Timings(given.policy, strict=given.given)
 
-    def _new_conn(self) -> Any:
-        connection: Any = super()._new_conn()
-        if self._tieline_settings.enabled:
-            # Of a subclass with a class of connections of its own.
-            cls: Any = type(connection)
-            probing = probed(cls)
-            if probing is not cls:
-                connection.__class__ = probing
-        return connection
-
     def _get_conn(self, timeout: float | None = None) -> Any:
         span = span_var.get()
         if span is not None and self.block:
@@ -168,6 +158,12 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
                 connection = super()._get_conn(span.bound(timeout, body=True))
         else:
             connection = super()._get_conn(timeout)
+        if span is not None and not isinstance(connection, Probe):
+            # Of a subclass that makes its connections itself.
+            cls: Any = type(connection)
+            probing = probed(cls)
+            if probing is not cls:
+                connection.__class__ = probing
         if span is not None and isinstance(connection, Probe):
             connection._tieline_span = span
             if connection.sock is not None:

@@ -13,14 +13,19 @@ PLAIN = (type(None), str, bytes, bytearray, memoryview)
 def is_replayable(body: Any) -> bool:
     """Whether urllib3 can send the same body again.
 
-    It reads files from where they began. What an iterator has given is gone: urllib3 would send
-    what is left of it, an empty body as a rule, as if that were all.
+    It reads files from where they began. What an iterable has given may be gone: urllib3 would
+    send what is left of it, an empty body as a rule, as if that were all. So only what is known to
+    give the same again counts.
     """
-    if isinstance(body, PLAIN):
+    if isinstance(body, (*PLAIN, list, tuple)):
         return True
     if hasattr(body, "read"):
         return hasattr(body, "seek") and isinstance(position(body), int)
-    return not hasattr(body, "__next__")
+    try:
+        memoryview(body)
+    except TypeError:
+        return False
+    return True
 
 
 def position(body: Any) -> Any:

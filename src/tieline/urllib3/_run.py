@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -224,14 +223,11 @@ class Run:
             # It answers what urllib3 was redirected to, and has had its own say.
             state.step(call, call.succeeded)
             return None
-        theirs, headers = self._once.theirs, response.headers
-        said = headers.get("Retry-After")
+        theirs = self._once.theirs
         wanted = theirs is not None and theirs.is_retry(
-            self._request.method, response.status, bool(said)
+            self._request.method, response.status, bool(response.headers.get("Retry-After"))
         )
-        if theirs is not None and not theirs.respect_retry_after_header:
-            said = None
-        after = http.retry_after(said, headers.get("Date"), time.time())
+        after = self._once.asked(response)
         failure = http.status_failure(response.status, after, wanted=wanted)
         if failure is None:
             state.step(call, call.succeeded)

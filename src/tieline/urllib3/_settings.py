@@ -7,15 +7,18 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from tieline.policy.defaults import DEFAULTS
+from tieline.policy.policy import Policy
 from tieline.policy.retry import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tieline.policy.policy import Policy
-
 
 CLIENT = "urllib3"
+
+_CONNECT = Policy().attempt_timeout
+"""What a policy has where its author says nothing of attempts: made for those that only connect.
+One of HTTP waits for an answer too, and has timeouts of its own for each."""
 
 
 class Settings(NamedTuple):
@@ -25,7 +28,7 @@ class Settings(NamedTuple):
         client: The client that callers see: ``urllib3`` or ``requests``.
         name: Name of the target; None for the origin.
         policy: The policy.
-        given: Whether somebody has given that policy.
+        given: Whether somebody has said how long a call, or an attempt, may take.
         enabled: Whether to do anything at all.
         url: Where the environment says that the target is; None where it does not.
         headers: What it says that the target is to be told; secret as a rule.
@@ -54,10 +57,15 @@ def settings(client: str, target: str | None, policy: Policy | None) -> Settings
     from tieline.config import resolve  # not before the first client is made
 
     found = resolve(client, target, policy=policy)
-    given = policy is not None or found.policy != DEFAULTS[client]
-    return Settings(
-        client, found.name, found.policy, given, found.enabled, found.url, found.headers
+    settled = found.policy
+    if policy is not None and policy.attempt_timeout == _CONNECT:
+        settled = replace(policy, attempt_timeout=None)
+    built_in = DEFAULTS[client]
+    given = (settled.call_timeout, settled.attempt_timeout) != (
+        built_in.call_timeout,
+        built_in.attempt_timeout,
     )
+    return Settings(client, found.name, settled, given, found.enabled, found.url, found.headers)
 
 
 @lru_cache(maxsize=64)

@@ -10,15 +10,14 @@ import pytest
 
 import tieline
 from tests.dropins.http import server as http
+from tests.dropins.http.clients import Client
 from tests.dropins.http.server import Server
-from tests.dropins.http.told import KEYED
+from tests.dropins.http.told import KEYED, outcome
+from tieline.testing import ManualClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    from tests.dropins.http.clients import Client
-    from tieline.testing import ManualClock
 
 CONTENT = b"0123456789" * 10
 
@@ -223,3 +222,32 @@ def test_a_generator_after_a_refusal(client: Client, clock: ManualClock) -> None
         with client.open() as sender, pytest.raises(tieline.Refused) as caught:
             sender.send("PUT", f"http://127.0.0.1:{reserved.getsockname()[1]}/x", generator())
     assert not caught.value.maybe_applied
+
+
+class Drained:
+    """An iterable that gives its pieces once, as a progress bar around a generator does."""
+
+    def __init__(self) -> None:
+        self._pieces = iter([b"abc", b"def"])
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Give what is left."""
+        yield from self._pieces
+
+
+@pytest.mark.parametrize("status", [503, 307])
+def test_an_iterable_that_may_be_drained_is_sent_once(client: Client, status: int) -> None:
+    """An iterable that is no iterator is not known to give the same again: it goes out once."""
+    first = http.answer(503) if status == 503 else http.redirect(307, "/y")
+    with Server(first) as server, client.open() as sender, ManualClock():
+        seen = outcome(sender.send, "PUT", server.url, Drained())
+        assert [request.body for request in server.requests] == [b"abcdef"]
+    assert isinstance(seen, Exception) == (status == 307)
+
+
+def test_a_list_of_pieces_is_sent_again() -> None:
+    """A list gives the same again, each time."""
+    with Server(http.answer(503)) as server, Client("urllib3", ours=True).open() as sender:
+        with ManualClock():
+            assert sender.send("PUT", server.url, [b"abc", b"def"]).status == 200
+        assert [request.body for request in server.requests] == [b"abcdef", b"abcdef"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import traceback
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,11 +17,9 @@ from tests.dropins.http.clients import Client
 from tests.dropins.http.server import Server
 from tests.dropins.http.test_deadlines import full
 from tests.dropins.http.told import outcome, raised
-from tieline.testing import FaultServer
+from tieline import urllib3
+from tieline.testing import FaultServer, ManualClock
 from tieline.testing.faults import Refuse
-
-if TYPE_CHECKING:
-    from tieline.testing import ManualClock
 
 CUT = http.cut()
 DOWN = http.answer(503, b"no")
@@ -307,3 +306,46 @@ def test_the_six_reasons_of_a_max_retry_error(
     assert isinstance(error.args[0], native_urllib3.exceptions.MaxRetryError)
     assert type(error.args[0].reason).__name__ == reason
     assert error.request.url.startswith(url)
+
+
+def test_a_retry_after_is_read_as_the_caller_reads_it() -> None:
+    """`get_retry_after` of the caller's own class decides how long a server may have us wait."""
+
+    class Hasty(Retry):
+        def get_retry_after(self, response: Any) -> float | None:
+            """Never long."""
+            return min(super().get_retry_after(response) or 0, 0.5)
+
+    unavailable = http.answer(503, headers={"Retry-After": "60"})
+    with Server(unavailable) as server, urllib3.PoolManager() as manager, ManualClock() as clock:
+        assert manager.request("GET", server.url, retries=Hasty(2)).status == 200
+    assert sum(clock.sleeps) < 5
+
+
+def test_redirects_used_up_keep_their_secrets() -> None:
+    """The manager's own error after the last redirect has no values of a query in its text."""
+    away = http.redirect(302, "/y?token=q7Zr0bX2kV9d")
+    with (
+        Server(otherwise=away) as server,
+        urllib3.PoolManager() as manager,
+        pytest.raises(native_urllib3.exceptions.MaxRetryError) as caught,
+    ):
+        manager.request("GET", server.url, retries=Retry(redirect=2))
+    assert "q7Zr0bX2kV9d" not in "".join(traceback.format_exception(caught.value))
+    assert "token=***" in str(caught.value)
+
+
+def test_a_pool_that_makes_its_connections_itself_is_watched() -> None:
+    """The recipe for Unix sockets overrides `_new_conn`: a truncated head is no 200 there either."""
+
+    class Own(urllib3.HTTPConnectionPool):
+        def _new_conn(self) -> Any:
+            return native_urllib3.connection.HTTPConnection(self.host, self.port)
+
+    half = http.says(b"HTTP/1.1 200 OK\r\nContent-")
+    with (
+        Server(half) as server,
+        Own("127.0.0.1", server.port) as pool,
+        pytest.raises(tieline.BadAnswer),
+    ):
+        pool.request("POST", "/x", body=b"once")
