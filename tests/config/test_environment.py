@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import traceback
 from typing import TYPE_CHECKING
 
 import pytest
@@ -141,6 +142,26 @@ def test_cache_is_bounded() -> None:
     from tieline.config.resolve import _resolved
 
     assert _resolved.cache_info().currsize <= 256
+
+
+def test_bytes_that_are_no_utf8(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are a problem like any other: told with the variable, without the value, beside the rest."""
+    for name in ("CALL_TIMEOUT", "BACKOFF__JITTER", "BUDGET", "RETRY__MAX_ATTEMPTS", "ENABLED"):
+        monkeypatch.setenv(f"TIELINE_{name}", os.fsdecode(b"geheim\xff"))
+    monkeypatch.setenv("TIELINE_BREAKER__FAILURES", "0")
+    with pytest.raises(tieline.ConfigError) as caught:
+        config.resolve("psycopg", "orders-db")
+    begun = [problem.partition(": must be ")[0] for problem in caught.value.problems]
+    hidden = "(not shown, it may hold a password)"
+    assert sorted(begun) == [
+        f"TIELINE_BACKOFF__JITTER={hidden}",
+        "TIELINE_BREAKER__FAILURES='0'",
+        f"TIELINE_BUDGET={hidden}",
+        f"TIELINE_CALL_TIMEOUT={hidden}",
+        f"TIELINE_ENABLED={hidden}",
+        f"TIELINE_RETRY__MAX_ATTEMPTS={hidden}",
+    ]
+    assert "geheim" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:

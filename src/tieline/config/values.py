@@ -93,6 +93,7 @@ def value(path: str, text: str) -> object:
         number = float(found[1]) * times / by
     try:
         converted: object = msgspec.convert(number, hints()[path], strict=False)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):
+        # The latter for bytes that are no UTF-8; its text would show them.
         return text
     return converted
