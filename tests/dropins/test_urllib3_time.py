@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import urllib3 as native
 
 import tieline
-from tests.dropins.http_script import OK, Script, read_request
+from tests.dropins.http_script import OK, Script, answer, read_request
 from tieline import Policy, urllib3
 from tieline.failure import Kind, Phase
 from tieline.policy.defaults import DEFAULTS, HTTP_CONNECT, HTTP_READ
@@ -20,6 +23,8 @@ from tieline.urllib3 import _dial, _wire
 from tieline.urllib3._span import UNSET, Span, Timings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tieline.testing.faults import Connection
 
 DEFAULT = DEFAULTS["urllib3"]
@@ -112,6 +117,11 @@ def test_sending_takes_no_time_from_our_default(clock: ManualClock) -> None:
             clock.advance(20.0)
         assert one.read_timeout == left
         assert one.bound(None, body=True) == (left if strict else None)
+
+
+def fin(_connection: Connection) -> bool:
+    """End the connection instead of an answer."""
+    return True
 
 
 # --- on the wire -----------------------------------------------------------------------------------
@@ -227,39 +237,197 @@ def test_a_send_that_blocks(clock: ManualClock) -> None:
     assert caught.value.maybe_applied
 
 
-@pytest.mark.parametrize("timeout", [UNSET, 5.0])
-def test_the_kernel_keeps_the_time_of_a_kept_connection(
-    timeout: Any, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without a timeout of the caller's the first receive blocks in the kernel, and ends in time."""
-    monkeypatch.setattr("tieline.urllib3._span.HTTP_READ", 0.1)
-    modes: list[float | None] = []
+@pytest.fixture
+def receives(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
+    """The socket's timeout at each receive."""
+    seen: list[float | None] = []
     original = _wire.Wire.readinto
 
     def readinto(self: Any, b: Any) -> Any:
-        modes.append(self._sock.gettimeout())
-        return original(self, b)
+        count = original(self, b)
+        seen.append(self._sock.gettimeout())
+        assert self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16) == bytes(16)
+        return count
 
     monkeypatch.setattr(_wire.Wire, "readinto", readinto)
-    with Script(OK, OK, lambda connection: connection.pause()) as server:
-        pool = urllib3.HTTPConnectionPool(server.host, server.port, timeout=timeout)
-        pool.request("GET", "/x")
-        pool.request("GET", "/x")
-        if timeout is UNSET:
-            with pytest.raises(urllib3.exceptions.ReadTimeoutError) as caught:
-                pool.request("POST", "/x")
-            assert isinstance(caught.value, tieline.ResponseTimeout)
-    assert modes[:2] == ([0.1, None] if timeout is UNSET else [5.0, 5.0])
+    return seen
+
+
+def test_each_call_has_its_own_read_timeout(
+    receives: list[float | None], clock: ManualClock
+) -> None:
+    """Also over a kept connection: nothing of one call's timeouts is left for the next."""
+    with Script(OK) as server:
+        pool = urllib3.HTTPConnectionPool(server.host, server.port)
+        for timeout in (UNSET, None, 5.0, UNSET):
+            pool.request("GET", "/x", timeout=timeout)
+        with tieline.deadline(2.0):
+            pool.request("GET", "/x", timeout=None)
+    assert receives == [25.0, None, 5.0, 25.0, 2.0]
     assert server.server.accepted == 1
 
 
+def test_signals_do_not_prolong_a_receive(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal that interrupts a receive again and again, as a profiler's does, adds no time."""
+    monkeypatch.setattr("tieline.urllib3._span.HTTP_READ", 0.1)
+    over = threading.Event()
+    main = threading.get_ident()
+
+    def disturb() -> None:
+        while not over.wait(0.03):
+            signal.pthread_kill(main, signal.SIGUSR1)
+
+    thread = threading.Thread(target=disturb)
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    try:
+        with Script(OK, lambda connection: connection.pause(5.0)) as server:
+            pool = urllib3.HTTPConnectionPool(server.host, server.port)
+            pool.request("GET", "/x")
+            thread.start()
+            with pytest.raises(tieline.ResponseTimeout):
+                pool.request("POST", "/x")
+    finally:
+        over.set()
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)
+
+
 def test_a_deadline_is_kept_on_a_kept_connection(clock: ManualClock) -> None:
-    """What is left is less than the kernel was told: then the usual way is taken."""
+    """What is left of it is less than a read timeout."""
     with Script(OK, lambda connection: connection.pause()) as server:
         pool = urllib3.HTTPConnectionPool(server.host, server.port)
         pool.request("GET", "/x")
         with tieline.deadline(0.05), pytest.raises(tieline.ResponseTimeout):
             pool.request("POST", "/x")
+
+
+# --- connecting ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def soon(seconds: float = 3.0) -> Iterator[None]:
+    """It ends before then."""
+    begun = time.monotonic()
+    yield
+    assert time.monotonic() - begun < seconds
+
+
+CONNECTING = pytest.mark.parametrize(
+    ("deadline", "taken"), [(None, HTTP_CONNECT - 0.1), (4.0, 3.9)], ids=["connect", "deadline"]
+)
+"""0.1 s are left of the time to connect, or of the deadline around."""
+
+
+@CONNECTING
+@pytest.mark.parametrize("granted", [True, False])
+def test_a_tunnel_and_tls_have_one_time(
+    granted: bool, deadline: float | None, taken: float, clock: ManualClock
+) -> None:
+    """What it took until a proxy said something is not there for the rest, nor for TLS."""
+
+    def serve(connection: Connection) -> None:
+        read_request(connection)
+        clock.advance(taken)
+        connection.send(b"HTTP/1.1 200 OK\r\n" + b"\r\n" * granted)
+        connection.pause()
+
+    with FaultServer(serve) as proxy, soon():
+        manager = urllib3.ProxyManager(f"http://{proxy.host}:{proxy.port}", retries=False)
+        with tieline.deadline(deadline), pytest.raises(tieline.TielineError) as caught:
+            manager.request("GET", "https://origin.test/x")
+    assert caught.value.failure.kind is Kind.TIMEOUT
+    assert caught.value.failure.phase is (Phase.TLS if granted else Phase.HANDSHAKE)
+
+
+@CONNECTING
+def test_connecting_and_tls_have_one_time(
+    deadline: float | None, taken: float, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a slow connection took is not there for the handshake."""
+    original = native.util.connection.create_connection
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        clock.advance(taken)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(native.util.connection, "create_connection", slow)
+    with FaultServer(Silence()) as server, soon():
+        pool = urllib3.HTTPSConnectionPool(server.host, server.port, retries=False)
+        with tieline.deadline(deadline), pytest.raises(tieline.TLSFailed) as caught:
+            pool.request("GET", "/x")
+    assert caught.value.failure.kind is Kind.TIMEOUT
+
+
+def test_nothing_is_sent_after_a_connection_that_took_all(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where connecting has used the time up, the request does not go out."""
+    original = native.util.connection.create_connection
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        clock.advance(2.0)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(native.util.connection, "create_connection", slow)
+    with Script(OK) as server:
+        pool = urllib3.HTTPConnectionPool(server.host, server.port)
+        with tieline.deadline(1.0), pytest.raises(tieline.DeadlineExceeded) as caught:
+            pool.request("POST", "/x")
+    assert not caught.value.maybe_applied
+    assert not server.requests
+
+
+# --- answers that are left -------------------------------------------------------------------------
+
+STALLED = b"HTTP/1.1 503 X\r\nContent-Length: 9\r\nRetry-After: 0\r\n\r\nabc"
+
+
+def test_a_body_that_stalls_delays_no_attempt(clock: ManualClock) -> None:
+    """Its connection is given up where the rest does not come at once."""
+
+    def stall(connection: Connection) -> None:
+        connection.send(STALLED)
+        connection.pause()
+
+    with Script(stall, OK) as server, soon():
+        pool = urllib3.HTTPConnectionPool(server.host, server.port)
+        assert pool.request("GET", "/x", preload_content=False).data == b"ok"
+    assert server.server.accepted == 2
+
+
+def test_a_body_that_stalls_delays_no_error(clock: ManualClock) -> None:
+    """The same where a last answer becomes an error."""
+
+    def stall(connection: Connection) -> None:
+        connection.send(STALLED)
+        connection.pause()
+
+    retry = native.Retry(1, status_forcelist=[503], allowed_methods=None)
+    with Script(fin, stall) as server, soon():
+        pool = urllib3.HTTPConnectionPool(server.host, server.port, retries=retry)
+        with pytest.raises(tieline.TielineError):
+            pool.request("GET", "/x", preload_content=False)
+
+
+def test_reading_an_answer_to_its_end_takes_from_what_follows(
+    receives: list[float | None], clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It and the next attempt share what the call has left."""
+    original = native.HTTPResponse.drain_conn
+
+    def slow(self: Any) -> None:
+        clock.advance(2.0)
+        original(self)
+
+    monkeypatch.setattr(native.HTTPResponse, "drain_conn", slow)
+    policy = Policy(call_timeout=3.0, attempt_timeout=None)
+    begun = clock.now()
+    with Script(answer(503, "Retry-After: 0", body=b"later"), OK) as server:
+        pool = urllib3.HTTPConnectionPool(server.host, server.port, policy=policy)
+        assert pool.request("GET", "/x", preload_content=False).data == b"ok"
+    assert receives[1] == pytest.approx(3.0 - (clock.now() - begun))
 
 
 # --- names and addresses ---------------------------------------------------------------------------

@@ -167,7 +167,7 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
         if span is not None and isinstance(connection, Probe):
             connection._tieline_span = span
             if connection.sock is not None:
-                span.keep(connection._tieline_patience)
+                span.keep()
         return connection
 
     def _tieline_stand_in(self, retries: Any, *, redirect: bool) -> Once:

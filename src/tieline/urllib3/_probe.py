@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import http.client
-import socket
 import ssl
-import struct
 import sys
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
@@ -18,11 +16,10 @@ from tieline.urllib3 import _dial
 from tieline.urllib3._span import Span, span_var
 from tieline.urllib3._wire import Answer
 
-_SEND = Phase.SEND
+if TYPE_CHECKING:
+    import socket
 
-# Under gevent and eventlet the kernel waits for nobody.
-_PLAIN: Final = sys.platform == "linux" and socket.socket.__module__ == "socket"
-_SOCKET: Final = socket.socket
+_SEND = Phase.SEND
 
 _FULL = (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError)
 """What a socket without a timeout says when the kernel can take nothing now."""
@@ -32,9 +29,6 @@ class Probe(HTTPConnection):
     """A connection that tells the attempt how far it is, and keeps to its time."""
 
     _tieline_span: Span | None = None
-    _tieline_patience: float | None = None
-    """Seconds for which the kernel waits for the first piece of an answer: blocking in it saves
-    the poll by which Python keeps the time, and that is what a timeout costs a healthy call."""
 
     def connect(self) -> None:
         """Connect, by way of a proxy where there is one."""
@@ -45,7 +39,8 @@ class Probe(HTTPConnection):
         span.reused = False
         span.on_the_way = self.proxy is not None
         span.phase = Phase.CONNECT
-        super().connect()
+        with span.connecting():
+            super().connect()
         # What was said to a proxy is no part of the request.
         span.sent, span.answered, span.on_the_way = 0, False, False
         span.phase = _SEND
@@ -54,13 +49,7 @@ class Probe(HTTPConnection):
             return
         if not hasattr(sock, "send"):  # pyOpenSSL, injected into urllib3
             self.__dict__["send"] = self._tieline_send_whole
-        sock.settimeout(span.bound(span.timing.send))
-        patience = span.timing.patience
-        if _PLAIN and type(sock) is _SOCKET and self.response_class is Answer:
-            self._tieline_patience = patience
-            if patience is not None:
-                timeval = struct.pack("ll", int(patience), int(patience % 1 * 1_000_000))
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+        span.limit(sock, span.timing.send)
 
     def _new_conn(self) -> socket.socket:
         span = self._tieline_span
@@ -73,6 +62,12 @@ class Probe(HTTPConnection):
         sys.audit("http.client.connect", self, self.host, self.port)
         if isinstance(self, HTTPSConnection):
             span.phase = Phase.TLS
+        try:
+            # Else the next step has once more what this one had.
+            span.limit(sock)
+        except TimeoutError:
+            sock.close()
+            raise
         return sock
 
     def _tunnel(self) -> None:
@@ -81,9 +76,11 @@ class Probe(HTTPConnection):
             super()._tunnel()
             return
         span.phase = Phase.HANDSHAKE
+        span.limit(self.sock)
         super()._tunnel()
         span.on_the_way = False
         span.phase = Phase.TLS
+        span.limit(self.sock)
 
     def send(self, data: Any) -> None:
         """Send a piece of it, and count what the kernel has taken."""

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 STOP = Terms(stop=True)
 
+AT_ONCE = 0.1
+"""Seconds for the rest of an answer that is not returned. A new connection is cheaper than to wait."""
+
 
 class Request(NamedTuple):
     """What is asked for.
@@ -138,8 +141,9 @@ class Run:
         state, call = self._origin.state, self._call
         while True:
             if isinstance(decision, Proceed):
-                self._leave_answer(decision)
-                span = self._span(decision.timeout)
+                # From before the last answer is left: what that takes is taken from this.
+                span = Span(self._timing, decision.timeout, clock_module.active.now())
+                self._leave_answer()
                 outcome = self._attempt(decision, span)
                 if isinstance(outcome, Exception):
                     decision = self._failed(outcome, span)
@@ -156,9 +160,6 @@ class Run:
                 return self._finished(*self._answer)
             else:
                 raise self._ended(decision)
-
-    def _span(self, allowed: float | None) -> Span:
-        return Span(self._timing, allowed, clock_module.active.now())
 
     def _attempt(self, proceed: Proceed, span: Span) -> BaseHTTPResponse | Exception:
         """The answer, or what was raised.
@@ -245,7 +246,7 @@ class Run:
             self._answer = response, span
             return decision
         if self._native_error is not None and theirs is not None and theirs.raise_on_status:
-            response.drain_conn()
+            _drain(response, span)
             raise self._ended(decision)
         self._finished(response, span)
         return None
@@ -263,14 +264,11 @@ class Run:
             return STOP
         return self._once.terms()
 
-    def _leave_answer(self, proceed: Proceed) -> None:
-        """Read an answer that is not returned to its end, so that its connection may be used."""
-        if self._answer is None:
-            return
-        (response, span), self._answer = self._answer, None
-        if proceed.timeout is not None:
-            span.until = clock_module.active.now() + proceed.timeout
-        response.drain_conn()
+    def _leave_answer(self) -> None:
+        """Be done with an answer that is not returned."""
+        if self._answer is not None:
+            answer, self._answer = self._answer, None
+            _drain(*answer)
 
     def _finished(self, response: BaseHTTPResponse, span: Span) -> BaseHTTPResponse:
         for entry in self._once.history:
@@ -299,3 +297,9 @@ class Run:
     def _mark_sent(self) -> None:
         if self._guard is not None:
             self._guard.mark_sent()
+
+
+def _drain(response: BaseHTTPResponse, span: Span) -> None:
+    """Read an answer to its end, so that its connection may be used; close it where that takes time."""
+    span.until = clock_module.active.now() + AT_ONCE
+    response.drain_conn()

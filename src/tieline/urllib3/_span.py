@@ -37,8 +37,6 @@ class Timing(NamedTuple):
         total: For all of one attempt, where the caller gave that.
         call: For all attempts and waits, up to the head of the answer.
         allowed: For the first attempt, by the policy.
-        patience: For the first receive of an answer, where nobody gave a timeout: then it can be
-            left to the kernel.
         strict: Whether that time runs while a body is sent, as it does where somebody has said
             how long a call may take. Our default is for answers: an upload has no total.
     """
@@ -49,7 +47,6 @@ class Timing(NamedTuple):
     total: float | None
     call: float | None
     allowed: float | None
-    patience: float | None
     strict: bool
 
 
@@ -105,8 +102,7 @@ class Timings:
         if not self._strict and call is not None:
             call = None if None in given else max(call, sum(given))
         allowed = earliest(call, self._policy.attempt_timeout)
-        patience = earliest(read, allowed) if not given and default is None else None
-        return Timing(connect, send, read, total, call, allowed, patience, self._strict)
+        return Timing(connect, send, read, total, call, allowed, self._strict)
 
 
 _SEND = Phase.SEND
@@ -125,7 +121,6 @@ class Span(Timeout):
         reused: Whether it goes over a kept connection.
         answered: Whether anything came back.
         on_the_way: Whether it has yet to get past a proxy.
-        by_kernel: Whether the kernel keeps the time of the first receive.
         counted: Whether urllib3 has shown its error to the `Retry`; others it raises as they are.
     """
 
@@ -140,7 +135,6 @@ class Span(Timeout):
     answered = False
     on_the_way = False
     counted = False
-    by_kernel = False
     _total_until: float | None = None
 
     until: float | None = None
@@ -156,22 +150,14 @@ class Span(Timeout):
             connect = allowed
         self.connect_timeout = connect
 
-    def keep(self, patience: float | None) -> None:
+    def keep(self) -> None:
         """Go over a kept connection.
 
-        A timeout costs a system call for each send and receive. There is room in the kernel for
-        a first piece as a rule: so that one is tried without, and with one if there is not.
-
-        Args:
-            patience: Seconds for which the kernel waits for the first piece of the answer by
-                itself; None where it does not.
+        A timeout costs a system call for each send. There is room in the kernel for a first piece
+        as a rule: so that one is tried without, and with one if there is not.
         """
         self.reused = True
         self.phase = _SEND
-        timing = self.timing
-        self.by_kernel = (
-            patience is not None and patience == timing.patience and self.allowed == timing.allowed
-        )
         self.connect_timeout = 0.0  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def bound(self, seconds: float | None, *, body: bool = False) -> float | None:
@@ -198,6 +184,32 @@ class Span(Timeout):
         return allowed is None or wait < allowed
 
     @contextmanager
+    def connecting(self) -> Iterator[None]:
+        """A block that connects: all it does has the time to connect, and no more."""
+        until, connect = self.until, self.timing.connect
+        if connect is not None:
+            self.until = earliest(until, clock_module.active.now() + connect)
+        try:
+            yield
+        finally:
+            self.until = until
+
+    def limit(self, sock: Any, seconds: float | None = None) -> None:
+        """Give a socket what is left for what comes next.
+
+        Args:
+            sock: A socket of any kind.
+            seconds: Its own limit; None for no other than the attempt's.
+
+        Raises:
+            TimeoutError: Nothing is left.
+        """
+        allowed = self.bound(seconds)
+        if allowed is not None and allowed <= 0:
+            raise TimeoutError("timed out")
+        sock.settimeout(allowed)
+
+    @contextmanager
     def paused(self) -> Iterator[None]:
         """A block whose time is not taken from the attempt."""
         begun = clock_module.active.now()
@@ -210,9 +222,6 @@ class Span(Timeout):
     @property
     def read_timeout(self) -> float | None:
         """Seconds for the next piece of the answer; 0 when the time is up."""
-        if self.by_kernel:
-            self.by_kernel = False
-            return None
         read = self.timing.read
         if self._total_until is not None:
             left = max(0.0, self._total_until - clock_module.active.now())

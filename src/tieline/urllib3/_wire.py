@@ -21,7 +21,8 @@ class Wire(socket.SocketIO):
 
     Attributes:
         span: The attempt.
-        begun: Whether something was received; the socket's timeout is right for the first time.
+        begun: Whether something was received: until then the socket's timeout is right, as urllib3
+            sets it before it asks for an answer. It does not where a proxy is asked for a tunnel.
         allowed: The socket's timeout, once it was set here.
         ended: Whether the other side has ended the stream.
     """
@@ -48,10 +49,9 @@ class Wire(socket.SocketIO):
         # As SocketIO does it, whose looks at itself first take longer than ours at the time.
         try:
             count = self._sock.recv_into(b)
-        except (TimeoutError, BlockingIOError) as error:
+        except TimeoutError:
             self._timeout_occurred = True
-            # The latter is what the kernel's own timer comes to: see `Probe`.
-            raise TimeoutError("timed out") from error
+            raise
         if count:
             span.answered = True
         else:
@@ -77,12 +77,14 @@ class Answer(http.client.HTTPResponse):
         raw: Any = self.fp.raw
         if span is None or type(raw) is not socket.SocketIO:
             return
-        if span.phase is _SEND:
-            span.phase = _RECEIVE
         # Every way to make a file of a socket counts what it has made: so it is made that way.
         raw.__class__ = Wire
         self._tieline_wire = wire = cast("Wire", raw)
         wire.span = span
+        if span.phase is _SEND:
+            span.phase = _RECEIVE
+        else:
+            wire.begun = True
 
     def begin(self) -> None:
         """Read the head.
