@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import requests
 from requests.structures import CaseInsensitiveDict
 
-from tieline.engine.context import restore
 from tieline.requests._adapter import HTTPAdapter
 from tieline.requests._place import place
 from tieline.requests._said import unbounded_var
@@ -16,7 +15,6 @@ from tieline.rules.requests_native import without_secrets
 from tieline.urllib3._once import redirected_var
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
     from http.cookiejar import CookieJar
 
     from requests import _types as t
@@ -33,6 +31,9 @@ class _NotGiven:
 
 
 NOT_GIVEN: Final[Any] = _NotGiven()
+
+_REDIRECTED: Final = "_tieline_redirected"
+"""Marks a request that was answered before, by a redirect."""
 
 
 class Session(requests.Session):
@@ -187,56 +188,36 @@ class Session(requests.Session):
         Raises:
             TielineError: One of its classes; also what requests raises.
         """
-        token = None
+        redirected = getattr(request, _REDIRECTED, False)
+        token = hop = None
         if unbounded_var.get() is None:
-            token = unbounded_var.set("timeout" in kwargs and kwargs["timeout"] is None)
+            # To follow a redirect by hand, requests needs no timeout, and hands on None.
+            given = "timeout" in kwargs and not redirected
+            token = unbounded_var.set(given and kwargs["timeout"] is None)
+        if redirected:
+            hop = redirected_var.set(True)
         try:
             return super().send(request, **kwargs)
         except requests.RequestException as error:
             without_secrets(error, request.url)
             raise
         finally:
+            if hop is not None:
+                redirected_var.reset(hop)
             if token is not None:
                 unbounded_var.reset(token)
 
-    def resolve_redirects(
-        self, resp: requests.Response, req: requests.PreparedRequest, *args: Any, **kwargs: Any
-    ) -> Generator[requests.Response]:
+    def rebuild_method(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
         """As requests'; what was sent before the redirect counts as sent.
 
         Args:
-            resp: As requests'.
-            req: As requests'.
-            *args: As requests'.
-            **kwargs: As requests'.
+            prepared_request: As requests'.
+            response: As requests'.
         """
-        hops = super().resolve_redirects(resp, req, *args, **kwargs)
-        if not resp.is_redirect:
-            return hops
-        # Called by hand, without a timeout: none was given.
-        given = len(args) > _TIMEOUT_PLACE or "timeout" in kwargs
-        return _followed(hops, unbounded=None if given else unbounded_var.get() or False)
-
-
-_TIMEOUT_PLACE = 1
-"""Of ``timeout`` among the positional arguments of ``resolve_redirects``, after response and request."""
-
-
-def _followed(
-    hops: Generator[requests.Response], *, unbounded: bool | None
-) -> Generator[requests.Response]:
-    while True:
-        token = redirected_var.set(True)
-        bounds = None if unbounded is None else unbounded_var.set(unbounded)
-        try:
-            hop = next(hops, None)
-        finally:
-            restore(redirected_var, token)
-            if bounds is not None:
-                restore(unbounded_var, bounds)
-        if hop is None:
-            return
-        yield hop
+        super().rebuild_method(prepared_request, response)
+        setattr(prepared_request, _REDIRECTED, True)
 
 
 def session() -> Session:
