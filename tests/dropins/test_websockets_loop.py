@@ -400,3 +400,15 @@ def test_switched_off_it_is_the_native_loop(
     with FaultServer(closes(1012)) as server:
         found = follow(client, uri_of(server), 3)
     assert all(type(one.connection).__module__.startswith("websockets") for one in found)
+
+
+def test_switched_off_it_still_subscribes_again(
+    client: Sockets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The application relies on it: its messages would stay away."""
+    natively(client)
+    monkeypatch.setenv("TIELINE_ENABLED", "0")
+    seen: list[Any] = []
+    with FaultServer(closes(1012)) as server:
+        found = follow(client, uri_of(server), 3, on_reconnect=seen.append)
+    assert seen == [connection.connection for connection in found[1:]]

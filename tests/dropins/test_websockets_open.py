@@ -599,10 +599,12 @@ def test_no_url_in_the_environment(client: Sockets) -> None:
     assert isinstance(caught.value, native.InvalidURI)
 
 
+@pytest.mark.parametrize("enabled", ["1", "0"])
 def test_secret_headers_go_to_their_own_server_alone(
-    client: Sockets, monkeypatch: pytest.MonkeyPatch
+    client: Sockets, monkeypatch: pytest.MonkeyPatch, enabled: str
 ) -> None:
-    """Not to another URI given in code, and not along a redirect."""
+    """Not to another URI given in code, and not along a redirect; switched off, too."""
+    monkeypatch.setenv("TIELINE_ENABLED", enabled)
     with FaultServer(stays) as other, FaultServer(redirects(uri_of(other))) as server:
         monkeypatch.setenv("TIELINE_TARGETS__TICKS__URL", uri_of(server))
         monkeypatch.setenv("TIELINE_TARGETS__TICKS__HEADERS__X_KEY", "hush")

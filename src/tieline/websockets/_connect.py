@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final, overload
 
 from websockets.exceptions import ConnectionClosed, InvalidProxy
@@ -153,7 +154,13 @@ class reconnect(_Native):  # noqa: N801 - as websockets has it
     def __iter__(self) -> Iterator[ClientConnection]:
         """``for connection in reconnect(...)``: one after the other, until the loop ends."""
         if not self._tieline.enabled:
-            yield from super().__iter__()  # type: ignore[misc]  # the native class then
+            again = False
+            with closing(super().__iter__()) as connections:  # type: ignore[misc]
+                for connection in connections:
+                    # The native class then.
+                    if self._tieline_resubscribed(connection, again=again):
+                        yield connection
+                    again = True
             return
         comeback = self._tieline_comeback()
         while True:
@@ -164,7 +171,7 @@ class reconnect(_Native):  # noqa: N801 - as websockets has it
             else:
                 comeback.opened(connection)
                 try:
-                    if self._tieline_resubscribed(comeback, connection):
+                    if self._tieline_resubscribed(connection, again=comeback.again):
                         yield connection
                     comeback.left()
                 except BaseException:
@@ -177,13 +184,14 @@ class reconnect(_Native):  # noqa: N801 - as websockets has it
 
     def open_socket(self, deadline: Deadline) -> socket.socket:
         """Connect to the server or to a proxy: look the name up, and try its addresses."""
+        uri = parse_uri(self.uri)
+        # Also where we are switched off: it is we who have added them.
+        self.additional_headers = self._tieline.headers(uri, self.additional_headers)
         opening = opening_var.get()
         if opening is None:
             return super().open_socket(deadline)
-        uri = parse_uri(self.uri)
         asked = self._tieline_proxy
         self.proxy = opening.hop(self._tieline, uri, asked, self.open_socket_kwargs)
-        self.additional_headers = self._tieline.headers(uri, self.additional_headers)
         if opening.name is None:
             return super().open_socket(deadline)
         return open_socket(opening, self.open_socket_kwargs)
@@ -212,9 +220,9 @@ class reconnect(_Native):  # noqa: N801 - as websockets has it
         finally:
             self._tieline_once = False
 
-    def _tieline_resubscribed(self, comeback: Comeback, connection: ClientConnection) -> bool:
+    def _tieline_resubscribed(self, connection: ClientConnection, *, again: bool) -> bool:
         """Whether the connection is fit for the body."""
-        if self._tieline_hook is None or not comeback.again:
+        if self._tieline_hook is None or not again:
             return True
         try:
             self._tieline_hook(connection)

@@ -156,9 +156,13 @@ class connect(native.connect):  # noqa: N801 - as websockets has it
     async def __aiter__(self) -> AsyncIterator[ClientConnection]:
         """``async for connection in connect(...)``: one after the other, until the loop ends."""
         if not self._tieline.enabled:
+            again = False
             async with aclosing(super().__aiter__()) as connections:  # type: ignore[type-var]
                 async for connection in connections:
-                    yield connection  # type: ignore[misc]  # the native class then
+                    # The native class then.
+                    if await self._tieline_resubscribed(connection, again=again):  # type: ignore[arg-type]
+                        yield connection  # type: ignore[misc]
+                    again = True
             return
         comeback = self._tieline_comeback()
         while True:
@@ -169,7 +173,7 @@ class connect(native.connect):  # noqa: N801 - as websockets has it
             else:
                 comeback.opened(connection)
                 try:
-                    if await self._tieline_resubscribed(comeback, connection):
+                    if await self._tieline_resubscribed(connection, again=comeback.again):
                         yield connection
                     comeback.left()
                 except BaseException:
@@ -205,9 +209,9 @@ class connect(native.connect):  # noqa: N801 - as websockets has it
         finally:
             self._tieline_once = False
 
-    async def _tieline_resubscribed(self, comeback: Comeback, connection: ClientConnection) -> bool:
+    async def _tieline_resubscribed(self, connection: ClientConnection, *, again: bool) -> bool:
         """Whether the connection is fit for the body."""
-        if self._tieline_hook is None or not comeback.again:
+        if self._tieline_hook is None or not again:
             return True
         try:
             done = self._tieline_hook(connection)
@@ -238,15 +242,16 @@ class connect(native.connect):  # noqa: N801 - as websockets has it
 
     async def _tieline_open(self) -> Any:
         """Look the name up, and try its addresses; all else is left to websockets."""
+        uri = parse_uri(self.uri)
+        # Also where we are switched off: it is we who have added them.
+        self.additional_headers = self._tieline.headers(uri, self.additional_headers)
         opening = opening_var.get()
         if opening is None:
             return await _OPEN(self)
         name = "create_connection_kwargs"
         name = name if name in vars(self) else "connection_kwargs"
         keywords = getattr(self, name)
-        uri = parse_uri(self.uri)
         self.proxy = opening.hop(self._tieline, uri, self._tieline_proxy, keywords)
-        self.additional_headers = self._tieline.headers(uri, self.additional_headers)
         if opening.name is None or is_literal(opening.name):
             opening.resolved()
             return await _OPEN(self)
