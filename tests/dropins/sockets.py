@@ -42,6 +42,7 @@ class Sockets:
     Attributes:
         name: ``sync`` or ``async``.
         module: Our module.
+        native_module: The one of websockets itself.
         native: The class of websockets itself for a loop; None where it has none.
     """
 
@@ -49,6 +50,7 @@ class Sockets:
         self.name = name
         self.is_async = name == "async"
         self.module: Any = ours_aio if self.is_async else ours_sync
+        self.native_module: Any = native_aio if self.is_async else native_sync
         native: Any = native_aio.connect if self.is_async else None
         self.native = native or getattr(native_sync, "reconnect", None)
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import socket
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from tests.dropins.sockets import (
     upgraded,
     uri_of,
 )
+from tests.dropins.test_websockets_loss import legacy
 from tests.dropins.test_websockets_open import no_proxy as no_proxy  # noqa: PLC0414 - a fixture
 from tieline import Policy, Reconnect
 from tieline.events import RetryScheduled
@@ -251,16 +253,15 @@ def test_a_connection_lost_while_subscribing(client: Sockets, clock: ManualClock
     """The body does not get it: it is an end like any other."""
     calls: list[int] = []
 
-    def lose() -> None:
+    def sync_hook(connection: Any) -> None:
         calls.append(1)
         if len(calls) == 1:
-            raise native.ConnectionClosedError(None, None)
+            connection.recv()
 
-    def sync_hook(_connection: Any) -> None:
-        lose()
-
-    async def hook(_connection: Any) -> None:
-        lose()
+    async def hook(connection: Any) -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            await connection.recv()
 
     with FaultServer(closes(1012)) as server:
         found = follow(
@@ -268,6 +269,68 @@ def test_a_connection_lost_while_subscribing(client: Sockets, clock: ManualClock
         )
         assert server.accepted == 3
     assert len(found) == 2
+    assert len(clock.sleeps) == 2
+
+
+def test_a_hook_that_closes_its_connection(client: Sockets, clock: ManualClock) -> None:
+    """The body does not get it either, and it counts: nobody is stormed."""
+
+    def sync_hook(connection: Any) -> None:
+        connection.close()
+        connection.send("too late")
+
+    async def hook(connection: Any) -> None:
+        await connection.close()
+        await connection.send("too late")
+
+    policy = Policy(reconnect=Reconnect(max_attempts=4))
+    with FaultServer(in_turn(closes(1012), stays)) as server:
+        with pytest.raises(tieline.ConnectionLost):
+            follow(
+                client,
+                uri_of(server),
+                2,
+                policy=policy,
+                on_reconnect=hook if client.is_async else sync_hook,
+            )
+        assert server.accepted == 4
+    assert len(clock.sleeps) == 3
+
+
+def test_another_connection_lost_while_subscribing(client: Sockets, clock: ManualClock) -> None:
+    """It is no end of this one: the error leaves the loop, as any other of the hook."""
+    with FaultServer(stays) as elsewhere:
+        other = client.connect(uri_of(elsewhere), **legacy(client))
+        other.close()
+        raw = other.connection
+        turns = in_turn(closes(1012), stays)
+        with FaultServer(turns) as server, pytest.raises(native.ConnectionClosedOK):
+            follow(client, uri_of(server), 2, on_reconnect=lambda _connection: raw.send("gone"))
+
+
+@pytest.mark.parametrize("kind", ["function", "partial"])
+def test_connections_that_are_not_ours_storm_nobody(
+    client: Sockets, clock: ManualClock, kind: str
+) -> None:
+    """A function may make native ones: their ends are told by what websockets knows."""
+    module: Any = client.native_module
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        return module.ClientConnection(*args, **kwargs)
+
+    make = function if kind == "function" else partial(module.ClientConnection)
+    policy = Policy(reconnect=Reconnect(max_attempts=4))
+    with FaultServer(closes(1012)) as server:
+        with pytest.raises(tieline.Aborted) as caught:
+            follow(client, uri_of(server), 9, policy=policy, create_connection=make)
+        assert server.accepted == 4
+    assert isinstance(caught.value, native.ConnectionClosed)
+    assert len(clock.sleeps) == 3
+    # And for good where the other side says so.
+    with FaultServer(closes(1008)) as server:
+        with pytest.raises(native.ConnectionClosed):
+            follow(client, uri_of(server), 2, create_connection=make)
+        assert server.accepted == 1
 
 
 def test_a_mistake_while_subscribing(client: Sockets, clock: ManualClock) -> None:

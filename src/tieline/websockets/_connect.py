@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final, overload
 
 from websockets.exceptions import ConnectionClosed, InvalidProxy
+from websockets.protocol import State
 from websockets.sync import client as native
 from websockets.uri import parse_uri
 
@@ -171,9 +172,10 @@ class reconnect(_Native):  # noqa: N801 - as websockets has it
             else:
                 comeback.opened(connection)
                 try:
-                    if self._tieline_resubscribed(connection, again=comeback.again):
+                    fit = self._tieline_resubscribed(connection, again=comeback.again)
+                    if fit:
                         yield connection
-                    comeback.left()
+                    comeback.left(fit=fit)
                 except BaseException:
                     self.__exit__(*sys.exc_info())
                     raise
@@ -227,6 +229,9 @@ class reconnect(_Native):  # noqa: N801 - as websockets has it
         try:
             self._tieline_hook(connection)
         except ConnectionClosed:
+            if connection.protocol.state is State.OPEN:
+                # It is another connection that has ended.
+                raise
             return False
         return True
 

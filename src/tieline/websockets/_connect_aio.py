@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from websockets.asyncio import client as native
 from websockets.exceptions import ConnectionClosed, InvalidProxy
+from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from tieline.engine import resolver
@@ -173,9 +174,10 @@ class connect(native.connect):  # noqa: N801 - as websockets has it
             else:
                 comeback.opened(connection)
                 try:
-                    if await self._tieline_resubscribed(connection, again=comeback.again):
+                    fit = await self._tieline_resubscribed(connection, again=comeback.again)
+                    if fit:
                         yield connection
-                    comeback.left()
+                    comeback.left(fit=fit)
                 except BaseException:
                     await self.__aexit__(*sys.exc_info())
                     raise
@@ -218,6 +220,9 @@ class connect(native.connect):  # noqa: N801 - as websockets has it
             if inspect.isawaitable(done):
                 await done
         except ConnectionClosed:
+            if connection.protocol.state is State.OPEN:
+                # It is another connection that has ended.
+                raise
             return False
         return True
 
