@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import websockets as native
+from websockets.asyncio.client import process_exception
 from websockets.exceptions import InvalidStatus
 
 import tieline
@@ -20,6 +21,7 @@ from tests.dropins.sockets import (
     closes,
     frames,
     listens,
+    request,
     secured,
     sockets,
     stays,
@@ -68,6 +70,11 @@ def listen(connection: Session) -> list[Any]:
             messages.append(connection.recv())
     except native.ConnectionClosed:
         return messages
+
+
+def hangs_up(connection: Connection) -> None:
+    """Read a request, and end without an answer."""
+    request(connection)
 
 
 def in_turn(*faults: Fault) -> Fault:
@@ -408,6 +415,33 @@ def test_process_exception_of_the_callers_own(client: Sockets, clock: ManualCloc
         follow(client, uri_of(server), 1, process_exception=judge)
     assert [type(error).__name__ for error in judged] == ["AuthenticationFailed", "TooBusy"]
     assert caught.value.__cause__ is judged[1]
+
+
+@pytest.mark.parametrize("fault", [hangs_up, answers(503), answers(500)])
+def test_process_exception_that_asks_the_default(
+    client: Sockets, clock: ManualClock, fault: Fault
+) -> None:
+    """It decides as natively, of our errors too, and never sees one that the breaker is open."""
+    natively(client)
+    judged: list[Exception] = []
+
+    def judge(error: Exception) -> Exception | None:
+        judged.append(error)
+        return process_exception(error)
+
+    policy = Policy(
+        breaker=tieline.CircuitBreaker(failures=1, open_for=30, open_max=30, jitter=0, window=30)
+    )
+    turns = in_turn(fault, fault, stays)
+    with (
+        FaultServer(turns) as server,
+        client.looped(uri_of(server), policy=policy, process_exception=judge) as connections,
+    ):
+        next(connections)
+    assert len(judged) == 2
+    assert not any(isinstance(error, tieline.CircuitOpen) for error in judged)
+    assert all(isinstance(error.__cause__, type(error).__bases__[1]) for error in judged)
+    assert sum(clock.sleeps) >= 30
 
 
 def natively(client: Sockets) -> None:

@@ -10,7 +10,7 @@ from websockets.protocol import State
 
 from tieline.engine import clock as clock_module
 from tieline.engine.context import time_limit
-from tieline.errors import DeadlineExceeded, TielineError
+from tieline.errors import DeadlineExceeded, NotAttempted, TielineError
 from tieline.events import RetryScheduled
 from tieline.failure import Failure, Kind, Phase, Safety
 from tieline.policy.decision import Raise, Sleep
@@ -145,7 +145,9 @@ class Comeback:
     def _after(self, error: TielineError, lived: float | None) -> float:
         failure = error.failure
         hopeless = failure is not None and failure.safety is Safety.NEVER
-        forgiven = self._judge is not None and (lived is None or hopeless)
+        # Where the server has not heard of us, there is nothing to judge, but a time to wait.
+        verdict = failure is None or isinstance(error, NotAttempted)
+        forgiven = self._judge is not None and not verdict and (lived is None or hopeless)
         if forgiven:
             self._judged(error)
         delay = None
@@ -185,10 +187,16 @@ class Comeback:
     def _judged(self, error: TielineError) -> None:
         """Ask the caller's ``process_exception``, as websockets does; return if we may go on."""
         assert self._judge is not None  # noqa: S101 - asked for by who knows
+        native = error.__cause__
+        if native is not None and isinstance(error, type(native)):
+            # It is that error itself, and so its cause is what websockets' own default looks at.
+            error.__cause__ = native.__cause__
         try:
             verdict = self._judge(error)
         except Exception as raised:  # noqa: BLE001 - raising is as good as returning
             verdict = raised
+        finally:
+            error.__cause__ = native
         if verdict is error:
             raise error
         if verdict is not None:

@@ -156,7 +156,8 @@ class reconnect(_Native):  # noqa: N801 - as websockets has it
         """``for connection in reconnect(...)``: one after the other, until the loop ends."""
         if not self._tieline.enabled:
             again = False
-            with closing(super().__iter__()) as connections:  # type: ignore[misc]
+            natively: Any = super()
+            with closing(natively.__iter__()) as connections:
                 for connection in connections:
                     # The native class then.
                     if self._tieline_resubscribed(connection, again=again):

@@ -158,11 +158,12 @@ class connect(native.connect):  # noqa: N801 - as websockets has it
         """``async for connection in connect(...)``: one after the other, until the loop ends."""
         if not self._tieline.enabled:
             again = False
-            async with aclosing(super().__aiter__()) as connections:  # type: ignore[type-var]
+            natively: Any = super()
+            async with aclosing(natively.__aiter__()) as connections:
                 async for connection in connections:
                     # The native class then.
-                    if await self._tieline_resubscribed(connection, again=again):  # type: ignore[arg-type]
-                        yield connection  # type: ignore[misc]
+                    if await self._tieline_resubscribed(connection, again=again):
+                        yield connection
                     again = True
             return
         comeback = self._tieline_comeback()
