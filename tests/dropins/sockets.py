@@ -183,7 +183,7 @@ def request(connection: Connection) -> bytes:
     return head
 
 
-def upgrade(connection: Connection) -> bytes:
+def upgrade(connection: Connection, headers: str = "") -> bytes:
     """Let a client in; its request."""
     head = request(connection)
     key = next(
@@ -194,7 +194,7 @@ def upgrade(connection: Connection) -> bytes:
     token = hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()  # noqa: S324 - RFC 6455
     connection.send(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + base64.b64encode(token) + b"\r\n\r\n"
+        b"Sec-WebSocket-Accept: " + base64.b64encode(token) + b"\r\n" + headers.encode() + b"\r\n"
     )
     return head
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import socket
 import ssl
+import traceback
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,7 @@ from tests.dropins.sockets import (
     FLAVOURS,
     ONCE,
     answers,
+    listens,
     secured,
     sockets,
     stays,
@@ -692,6 +695,50 @@ def test_connections_of_the_callers_own_class(client: Sockets, native_kind: str)
         assert isinstance(connection.connection, Mine)
         with pytest.raises(tieline.Reset):
             connection.recv()
+
+
+def boom(*_args: Any, **_kwargs: Any) -> Any:
+    """A factory that cannot make a connection."""
+    raise OSError(errno.EMFILE, "of the factory")
+
+
+@pytest.mark.parametrize(
+    ("keywords", "error"),
+    [
+        ({"additional_headers": {"A": "x\ny"}}, native.InvalidHeaderValue),
+        ({"create_connection": boom}, OSError),
+        ({"subprotocols": ["b"]}, native.NegotiationError),
+    ],
+)
+def test_an_error_of_the_callers_own(
+    client: Sockets, keywords: dict[str, Any], error: type[Exception]
+) -> None:
+    """It passes as it is, and says nothing about the server: the breaker does not hear of it."""
+
+    def another(connection: Connection) -> None:
+        upgrade(connection, "Sec-WebSocket-Protocol: zzz\r\n")
+        listens(connection)
+
+    policy = tieline.Policy(breaker=tieline.CircuitBreaker(failures=1))
+    with FaultServer(another if "subprotocols" in keywords else stays) as server:
+        for _ in range(2):
+            with pytest.raises(error) as caught:
+                client.connect(uri_of(server), policy=policy, **keywords)
+            assert not isinstance(caught.value, tieline.TielineError)
+        server.fault = stays
+        with client.connect(uri_of(server), policy=policy):
+            pass
+
+
+def test_a_header_of_a_target_that_is_none(
+    client: Sockets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that HTTP has not is an error of the settings, and its value is not shown."""
+    monkeypatch.setenv("TIELINE_TARGETS__TICKS__URL", "ws://127.0.0.1:1/")
+    monkeypatch.setenv("TIELINE_TARGETS__TICKS__HEADERS__X KEY", "hush")
+    with pytest.raises(tieline.ConfigError, match="X Key") as caught:
+        client.connect(target="ticks")
+    assert "hush" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_simulated_failures(client: Sockets, clock: tieline.testing.ManualClock) -> None:

@@ -27,6 +27,8 @@ _REDIRECT = Rule(Kind.ANSWERED, Phase.HANDSHAKE, repeat=False, hint="redirects")
 _UNKNOWN = Rule(Kind.UNKNOWN)
 _TIMEOUT = system.ERRNOS["ETIMEDOUT"]
 _HANDSHAKE = "websockets.exceptions.InvalidHandshake"
+_NEGOTIATION = "websockets.exceptions.NegotiationError"
+_HEADER = "websockets.exceptions.InvalidHeader"
 _NOT_DONE = "websockets.exceptions.InvalidProxyStatus"
 
 EXCEPTIONS: Final[Mapping[str, Rule]] = {
@@ -142,6 +144,10 @@ def _classify(error: Exception, evidence: Evidence) -> Failure | None:
     what the client found wrong with an answer goes first, then what the system told.
     """
     told = _telling(error, evidence.answer)
+    named = set(system.type_names(told))
+    if _NEGOTIATION in named or (_HEADER in named and told is not evidence.answer):
+        # What the caller asked for, or a header that cannot be sent.
+        return None
     response = getattr(told, "response", None)
     if response is not None:
         return _declined(response, by_proxy=_NOT_DONE in system.type_names(told))

@@ -16,7 +16,7 @@ from tieline.engine.sync import drive, sleep
 from tieline.rules.websockets import bad_setting
 from tieline.websockets._comeback import Comeback
 from tieline.websockets._connection import ClientConnection
-from tieline.websockets._dial import Dial, note, opening_var, under_way
+from tieline.websockets._dial import Dial, note, note_error, opening_var, under_way
 from tieline.websockets._given import CLIENT, factory, given, once
 from tieline.websockets._socket import open_socket
 
@@ -127,7 +127,7 @@ class reconnect(_Native):  # noqa: N801 - as websockets has it
             self._tieline_proxy = kwargs.get("proxy", True)
             if self._tieline.enabled:
                 asked = kwargs.get("create_connection")
-                kwargs["create_connection"] = factory(ClientConnection, asked, note)
+                kwargs["create_connection"] = factory(ClientConnection, asked, note, note_error)
             super().__init__(self._tieline.uri, **kwargs)
 
     def connect(self) -> ClientConnection:

@@ -19,7 +19,7 @@ from tieline.engine.aio import drive, sleep
 from tieline.rules.websockets import bad_setting
 from tieline.websockets._comeback import Comeback
 from tieline.websockets._connection_aio import ClientConnection
-from tieline.websockets._dial import Dial, is_literal, note, opening_var, under_way
+from tieline.websockets._dial import Dial, is_literal, note, note_error, opening_var, under_way
 from tieline.websockets._given import CLIENT, factory, given, once
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class connect(native.connect):  # noqa: N801 - as websockets has it
             self._tieline_proxy = kwargs.get("proxy", True)
             if self._tieline.enabled:
                 asked = kwargs.get("create_connection")
-                kwargs["create_connection"] = factory(ClientConnection, asked, note)
+                kwargs["create_connection"] = factory(ClientConnection, asked, note, note_error)
             super().__init__(self._tieline.uri, **kwargs)
 
     async def connect(self) -> ClientConnection:
