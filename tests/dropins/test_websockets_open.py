@@ -583,6 +583,51 @@ def test_no_secret_in_an_error(client: Sockets) -> None:
     assert "hush" not in "".join(map(str, shown))
 
 
+@pytest.mark.parametrize(
+    "location",
+    [
+        "https://login.example/?token=hush",
+        "ws://x:hush/",
+        "ws://[hush/",
+        "ws://me:hush@127.0.0.1:1/?token=hush",
+    ],
+)
+def test_no_secret_of_a_redirect_in_an_error(client: Sockets, location: str) -> None:
+    """What a server sends us to may hold a token, which logins put there."""
+    redirecting(client)
+    with FaultServer(redirects(location)) as server:
+        error = fail(client, uri_of(server), policy=ONCE)
+    assert "hush" not in everything(error)
+
+
+def test_no_secret_header_in_an_error(client: Sockets) -> None:
+    """Nor is the value of a header that cannot be sent."""
+    # In pieces: a traceback shows the line.
+    headers = {"Authorization": "hu" + "sh\n"}
+    with FaultServer(stays) as server, pytest.raises(native.InvalidHeaderValue) as caught:
+        client.connect(uri_of(server), additional_headers=headers)
+    assert "hush" not in everything(caught.value)
+
+
+def test_no_secret_in_what_is_given() -> None:
+    """Debuggers and reports of crashes show the values of variables."""
+    from tieline.websockets._given import given
+
+    assert "hush" not in repr(given("ws://me:hush@api.example/?token=hush", None, None, {}))
+
+
+def everything(error: BaseException) -> str:
+    """All texts of an error, its causes and its context."""
+    texts = ["".join(traceback.format_exception(error))]
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        part = waiting.pop()
+        if part is not None:
+            texts += [str(part), *getattr(part, "__notes__", [])]
+            waiting += [part.__cause__, part.__context__]
+    return "".join(texts)
+
+
 def test_the_environment_names_the_server(client: Sockets, monkeypatch: pytest.MonkeyPatch) -> None:
     """`connect(target="ticks")`: URI, headers and policy come from the environment."""
     with FaultServer(stays) as server:

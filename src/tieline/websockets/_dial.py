@@ -29,7 +29,7 @@ from tieline.policy.outcome import EFFECTS
 from tieline.rules.classes import CLASSES
 from tieline.rules.natives import native_class
 from tieline.rules.phrases import describe
-from tieline.rules.websockets import Evidence, classify_open, is_reset
+from tieline.rules.websockets import Evidence, classify_open, hide_secrets, is_reset
 from tieline.websockets._given import CLIENT, Given, place_of
 from tieline.websockets._proxies import proxy_for
 from tieline.websockets._seam import Seam
@@ -264,6 +264,7 @@ class Dial:
         evidence = opening.evidence()
         self._failure = opening.failure(error)
         opening.forget()
+        hide_secrets(error)
         self.call.place = opening.place
         base = native_class(CLIENT, TielineError)
         if evidence.answer is None or isinstance(error, (OSError, base)):

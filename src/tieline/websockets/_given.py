@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,7 +47,7 @@ class Given:
     """
 
     enabled: bool
-    uri: str
+    uri: str = field(repr=False)
     place: Endpoint
     target: str | None
     policy: Policy
