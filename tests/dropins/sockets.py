@@ -42,6 +42,7 @@ class Sockets:
     Attributes:
         name: ``sync`` or ``async``.
         module: Our module.
+        native_module: The one of websockets itself.
         native: The class of websockets itself for a loop; None where it has none.
     """
 
@@ -49,6 +50,7 @@ class Sockets:
         self.name = name
         self.is_async = name == "async"
         self.module: Any = ours_aio if self.is_async else ours_sync
+        self.native_module: Any = native_aio if self.is_async else native_sync
         native: Any = native_aio.connect if self.is_async else None
         self.native = native or getattr(native_sync, "reconnect", None)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -181,7 +183,7 @@ def request(connection: Connection) -> bytes:
     return head
 
 
-def upgrade(connection: Connection) -> bytes:
+def upgrade(connection: Connection, headers: str = "") -> bytes:
     """Let a client in; its request."""
     head = request(connection)
     key = next(
@@ -192,7 +194,7 @@ def upgrade(connection: Connection) -> bytes:
     token = hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()  # noqa: S324 - RFC 6455
     connection.send(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + base64.b64encode(token) + b"\r\n\r\n"
+        b"Sec-WebSocket-Accept: " + base64.b64encode(token) + b"\r\n" + headers.encode() + b"\r\n"
     )
     return head
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import socket
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import websockets as native
+from websockets.asyncio.client import process_exception
 from websockets.exceptions import InvalidStatus
 
 import tieline
@@ -19,6 +21,7 @@ from tests.dropins.sockets import (
     closes,
     frames,
     listens,
+    request,
     secured,
     sockets,
     stays,
@@ -28,6 +31,7 @@ from tests.dropins.sockets import (
     upgraded,
     uri_of,
 )
+from tests.dropins.test_websockets_loss import legacy
 from tests.dropins.test_websockets_open import no_proxy as no_proxy  # noqa: PLC0414 - a fixture
 from tieline import Policy, Reconnect
 from tieline.events import RetryScheduled
@@ -66,6 +70,11 @@ def listen(connection: Session) -> list[Any]:
             messages.append(connection.recv())
     except native.ConnectionClosed:
         return messages
+
+
+def hangs_up(connection: Connection) -> None:
+    """Read a request, and end without an answer."""
+    request(connection)
 
 
 def in_turn(*faults: Fault) -> Fault:
@@ -251,16 +260,15 @@ def test_a_connection_lost_while_subscribing(client: Sockets, clock: ManualClock
     """The body does not get it: it is an end like any other."""
     calls: list[int] = []
 
-    def lose() -> None:
+    def sync_hook(connection: Any) -> None:
         calls.append(1)
         if len(calls) == 1:
-            raise native.ConnectionClosedError(None, None)
+            connection.recv()
 
-    def sync_hook(_connection: Any) -> None:
-        lose()
-
-    async def hook(_connection: Any) -> None:
-        lose()
+    async def hook(connection: Any) -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            await connection.recv()
 
     with FaultServer(closes(1012)) as server:
         found = follow(
@@ -268,6 +276,68 @@ def test_a_connection_lost_while_subscribing(client: Sockets, clock: ManualClock
         )
         assert server.accepted == 3
     assert len(found) == 2
+    assert len(clock.sleeps) == 2
+
+
+def test_a_hook_that_closes_its_connection(client: Sockets, clock: ManualClock) -> None:
+    """The body does not get it either, and it counts: nobody is stormed."""
+
+    def sync_hook(connection: Any) -> None:
+        connection.close()
+        connection.send("too late")
+
+    async def hook(connection: Any) -> None:
+        await connection.close()
+        await connection.send("too late")
+
+    policy = Policy(reconnect=Reconnect(max_attempts=4))
+    with FaultServer(in_turn(closes(1012), stays)) as server:
+        with pytest.raises(tieline.ConnectionLost):
+            follow(
+                client,
+                uri_of(server),
+                2,
+                policy=policy,
+                on_reconnect=hook if client.is_async else sync_hook,
+            )
+        assert server.accepted == 4
+    assert len(clock.sleeps) == 3
+
+
+def test_another_connection_lost_while_subscribing(client: Sockets, clock: ManualClock) -> None:
+    """It is no end of this one: the error leaves the loop, as any other of the hook."""
+    with FaultServer(stays) as elsewhere:
+        other = client.connect(uri_of(elsewhere), **legacy(client))
+        other.close()
+        raw = other.connection
+        turns = in_turn(closes(1012), stays)
+        with FaultServer(turns) as server, pytest.raises(native.ConnectionClosedOK):
+            follow(client, uri_of(server), 2, on_reconnect=lambda _connection: raw.send("gone"))
+
+
+@pytest.mark.parametrize("kind", ["function", "partial"])
+def test_connections_that_are_not_ours_storm_nobody(
+    client: Sockets, clock: ManualClock, kind: str
+) -> None:
+    """A function may make native ones: their ends are told by what websockets knows."""
+    module: Any = client.native_module
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        return module.ClientConnection(*args, **kwargs)
+
+    make = function if kind == "function" else partial(module.ClientConnection)
+    policy = Policy(reconnect=Reconnect(max_attempts=4))
+    with FaultServer(closes(1012)) as server:
+        with pytest.raises(tieline.Aborted) as caught:
+            follow(client, uri_of(server), 9, policy=policy, create_connection=make)
+        assert server.accepted == 4
+    assert isinstance(caught.value, native.ConnectionClosed)
+    assert len(clock.sleeps) == 3
+    # And for good where the other side says so.
+    with FaultServer(closes(1008)) as server:
+        with pytest.raises(native.ConnectionClosed):
+            follow(client, uri_of(server), 2, create_connection=make)
+        assert server.accepted == 1
 
 
 def test_a_mistake_while_subscribing(client: Sockets, clock: ManualClock) -> None:
@@ -347,6 +417,33 @@ def test_process_exception_of_the_callers_own(client: Sockets, clock: ManualCloc
     assert caught.value.__cause__ is judged[1]
 
 
+@pytest.mark.parametrize("fault", [hangs_up, answers(503), answers(500)])
+def test_process_exception_that_asks_the_default(
+    client: Sockets, clock: ManualClock, fault: Fault
+) -> None:
+    """It decides as natively, of our errors too, and never sees one that the breaker is open."""
+    natively(client)
+    judged: list[Exception] = []
+
+    def judge(error: Exception) -> Exception | None:
+        judged.append(error)
+        return process_exception(error)
+
+    policy = Policy(
+        breaker=tieline.CircuitBreaker(failures=1, open_for=30, open_max=30, jitter=0, window=30)
+    )
+    turns = in_turn(fault, fault, stays)
+    with (
+        FaultServer(turns) as server,
+        client.looped(uri_of(server), policy=policy, process_exception=judge) as connections,
+    ):
+        next(connections)
+    assert len(judged) == 2
+    assert not any(isinstance(error, tieline.CircuitOpen) for error in judged)
+    assert all(isinstance(error.__cause__, type(error).__bases__[1]) for error in judged)
+    assert sum(clock.sleeps) >= 30
+
+
 def natively(client: Sockets) -> None:
     """Skip where websockets itself has no loop in threads."""
     from tieline.websockets._connect import RECONNECTS
@@ -400,3 +497,15 @@ def test_switched_off_it_is_the_native_loop(
     with FaultServer(closes(1012)) as server:
         found = follow(client, uri_of(server), 3)
     assert all(type(one.connection).__module__.startswith("websockets") for one in found)
+
+
+def test_switched_off_it_still_subscribes_again(
+    client: Sockets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The application relies on it: its messages would stay away."""
+    natively(client)
+    monkeypatch.setenv("TIELINE_ENABLED", "0")
+    seen: list[Any] = []
+    with FaultServer(closes(1012)) as server:
+        found = follow(client, uri_of(server), 3, on_reconnect=seen.append)
+    assert seen == [connection.connection for connection in found[1:]]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import copy
 import pickle
+import socket
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,7 +35,7 @@ from tieline.failure import Kind, Phase, Safety
 from tieline.testing import FaultServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.dropins.sockets import Session, Sockets
     from tieline.testing.faults import Connection
@@ -492,6 +494,61 @@ def test_a_deadline_waits_for_no_other_thread(client: Sockets) -> None:
         thread.join()
         with tieline.deadline(0.2):
             connection.close()
+
+
+BEHIND: dict[str, Callable[[Any], object]] = {
+    "send": lambda connection: connection.send("behind"),
+    "fragments": lambda connection: connection.send(["be", "hind"]),
+    "ping": lambda connection: connection.ping(),
+    "pong": lambda connection: connection.pong(),
+    "close": lambda connection: connection.close(),
+    "leave": lambda connection: connection.__exit__(None, None, None),
+}
+"""What a thread may want to do while others are stuck."""
+
+
+@pytest.mark.parametrize("action", BEHIND)
+def test_a_deadline_waits_for_no_queue(action: str) -> None:
+    """In threads many may wait for one that is stuck, and who comes first is left to chance."""
+
+    def then(connection: Connection) -> None:
+        connection.pause()
+
+    with sockets("sync") as client, FaultServer(upgraded(then)) as server:
+        connection = client.connect(
+            uri_of(server), close_timeout=0.1, ping_interval=None, **legacy(client)
+        ).connection
+
+        def stuck() -> None:
+            with suppress(tieline.TielineError):
+                connection.send(b"x" * 50_000_000)
+
+        ends: list[BaseException | None] = []
+
+        def acting() -> None:
+            try:
+                with tieline.deadline(0.3):
+                    BEHIND[action](connection)
+            except tieline.TielineError as error:
+                ends.append(error)
+            else:
+                ends.append(None)
+
+        threads = [threading.Thread(target=stuck, daemon=True) for _ in range(3)]
+        threads.append(threading.Thread(target=acting, daemon=True))
+        for thread in threads:
+            thread.start()
+            threading.Event().wait(0.1)
+        threads[-1].join(2)
+        in_time = [type(end) for end in ends]
+        # The others are let go, whatever happened.
+        with suppress(OSError):
+            connection.socket.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
+            thread.join(10)
+    assert len(in_time) == 1, "it still waits"
+    goodbye = action in ("close", "leave")
+    assert issubclass(in_time[0], type(None) if goodbye else tieline.DeadlineExceeded)
 
 
 def test_a_deadline_shortens_the_goodbye(client: Sockets) -> None:

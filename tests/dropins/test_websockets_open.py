@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import socket
 import ssl
+import traceback
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,7 @@ from tests.dropins.sockets import (
     FLAVOURS,
     ONCE,
     answers,
+    listens,
     secured,
     sockets,
     stays,
@@ -580,6 +583,51 @@ def test_no_secret_in_an_error(client: Sockets) -> None:
     assert "hush" not in "".join(map(str, shown))
 
 
+@pytest.mark.parametrize(
+    "location",
+    [
+        "https://login.example/?token=hush",
+        "ws://x:hush/",
+        "ws://[hush/",
+        "ws://me:hush@127.0.0.1:1/?token=hush",
+    ],
+)
+def test_no_secret_of_a_redirect_in_an_error(client: Sockets, location: str) -> None:
+    """What a server sends us to may hold a token, which logins put there."""
+    redirecting(client)
+    with FaultServer(redirects(location)) as server:
+        error = fail(client, uri_of(server), policy=ONCE)
+    assert "hush" not in everything(error)
+
+
+def test_no_secret_header_in_an_error(client: Sockets) -> None:
+    """Nor is the value of a header that cannot be sent."""
+    # In pieces: a traceback shows the line.
+    headers = {"Authorization": "hu" + "sh\n"}
+    with FaultServer(stays) as server, pytest.raises(native.InvalidHeaderValue) as caught:
+        client.connect(uri_of(server), additional_headers=headers)
+    assert "hush" not in everything(caught.value)
+
+
+def test_no_secret_in_what_is_given() -> None:
+    """Debuggers and reports of crashes show the values of variables."""
+    from tieline.websockets._given import given
+
+    assert "hush" not in repr(given("ws://me:hush@api.example/?token=hush", None, None, {}))
+
+
+def everything(error: BaseException) -> str:
+    """All texts of an error, its causes and its context."""
+    texts = ["".join(traceback.format_exception(error))]
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        part = waiting.pop()
+        if part is not None:
+            texts += [str(part), *getattr(part, "__notes__", [])]
+            waiting += [part.__cause__, part.__context__]
+    return "".join(texts)
+
+
 def test_the_environment_names_the_server(client: Sockets, monkeypatch: pytest.MonkeyPatch) -> None:
     """`connect(target="ticks")`: URI, headers and policy come from the environment."""
     with FaultServer(stays) as server:
@@ -599,10 +647,12 @@ def test_no_url_in_the_environment(client: Sockets) -> None:
     assert isinstance(caught.value, native.InvalidURI)
 
 
+@pytest.mark.parametrize("enabled", ["1", "0"])
 def test_secret_headers_go_to_their_own_server_alone(
-    client: Sockets, monkeypatch: pytest.MonkeyPatch
+    client: Sockets, monkeypatch: pytest.MonkeyPatch, enabled: str
 ) -> None:
-    """Not to another URI given in code, and not along a redirect."""
+    """Not to another URI given in code, and not along a redirect; switched off, too."""
+    monkeypatch.setenv("TIELINE_ENABLED", enabled)
     with FaultServer(stays) as other, FaultServer(redirects(uri_of(other))) as server:
         monkeypatch.setenv("TIELINE_TARGETS__TICKS__URL", uri_of(server))
         monkeypatch.setenv("TIELINE_TARGETS__TICKS__HEADERS__X_KEY", "hush")
@@ -690,6 +740,50 @@ def test_connections_of_the_callers_own_class(client: Sockets, native_kind: str)
         assert isinstance(connection.connection, Mine)
         with pytest.raises(tieline.Reset):
             connection.recv()
+
+
+def boom(*_args: Any, **_kwargs: Any) -> Any:
+    """A factory that cannot make a connection."""
+    raise OSError(errno.EMFILE, "of the factory")
+
+
+@pytest.mark.parametrize(
+    ("keywords", "error"),
+    [
+        ({"additional_headers": {"A": "x\ny"}}, native.InvalidHeaderValue),
+        ({"create_connection": boom}, OSError),
+        ({"subprotocols": ["b"]}, native.NegotiationError),
+    ],
+)
+def test_an_error_of_the_callers_own(
+    client: Sockets, keywords: dict[str, Any], error: type[Exception]
+) -> None:
+    """It passes as it is, and says nothing about the server: the breaker does not hear of it."""
+
+    def another(connection: Connection) -> None:
+        upgrade(connection, "Sec-WebSocket-Protocol: zzz\r\n")
+        listens(connection)
+
+    policy = tieline.Policy(breaker=tieline.CircuitBreaker(failures=1))
+    with FaultServer(another if "subprotocols" in keywords else stays) as server:
+        for _ in range(2):
+            with pytest.raises(error) as caught:
+                client.connect(uri_of(server), policy=policy, **keywords)
+            assert not isinstance(caught.value, tieline.TielineError)
+        server.fault = stays
+        with client.connect(uri_of(server), policy=policy):
+            pass
+
+
+def test_a_header_of_a_target_that_is_none(
+    client: Sockets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that HTTP has not is an error of the settings, and its value is not shown."""
+    monkeypatch.setenv("TIELINE_TARGETS__TICKS__URL", "ws://127.0.0.1:1/")
+    monkeypatch.setenv("TIELINE_TARGETS__TICKS__HEADERS__X KEY", "hush")
+    with pytest.raises(tieline.ConfigError, match="X Key") as caught:
+        client.connect(target="ticks")
+    assert "hush" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_simulated_failures(client: Sockets, clock: tieline.testing.ManualClock) -> None:

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from tieline import redact
 from tieline.errors import ConfigError
 from tieline.failure import Kind, Phase, Safety
 from tieline.rules import http, system
@@ -27,6 +28,10 @@ _REDIRECT = Rule(Kind.ANSWERED, Phase.HANDSHAKE, repeat=False, hint="redirects")
 _UNKNOWN = Rule(Kind.UNKNOWN)
 _TIMEOUT = system.ERRNOS["ETIMEDOUT"]
 _HANDSHAKE = "websockets.exceptions.InvalidHandshake"
+_NEGOTIATION = "websockets.exceptions.NegotiationError"
+_HEADER = "websockets.exceptions.InvalidHeader"
+_SECURITY = "websockets.exceptions.SecurityError"
+_URI = "websockets.exceptions.InvalidURI"
 _NOT_DONE = "websockets.exceptions.InvalidProxyStatus"
 
 EXCEPTIONS: Final[Mapping[str, Rule]] = {
@@ -104,6 +109,11 @@ _NO_CONNECTION: Final = "timed out"
 
 _NUMBERS: Final = re.compile(r"\[Errno (\d+)\]")
 
+_LED_TO: Final = re.compile(
+    r"(?s)(cannot follow (?:cross-origin )?redirect to (?:non-secure URI )?)(.*?)( with an? .*)?"
+)
+_MALFORMED: Final = re.compile(r"(?i)port could not|port out of|ipv6|ipv4|netloc|hostname|label")
+
 
 @dataclass(slots=True)
 class Evidence:
@@ -142,6 +152,10 @@ def _classify(error: Exception, evidence: Evidence) -> Failure | None:
     what the client found wrong with an answer goes first, then what the system told.
     """
     told = _telling(error, evidence.answer)
+    named = set(system.type_names(told))
+    if _NEGOTIATION in named or (_HEADER in named and told is not evidence.answer):
+        # What the caller asked for, or a header that cannot be sent.
+        return None
     response = getattr(told, "response", None)
     if response is not None:
         return _declined(response, by_proxy=_NOT_DONE in system.type_names(told))
@@ -248,6 +262,34 @@ def classify_close(error: Any, phase: Phase, *, reset: bool, in_flight: bool) ->
     if safety is not Safety.NEVER:
         safety = Safety.IF_IDEMPOTENT if in_flight else Safety.ALWAYS
     return dataclasses.replace(failure, safety=safety, maybe_applied=in_flight)
+
+
+def hide_secrets(error: BaseException) -> None:
+    """Show nothing secret of where a redirect led, nor of a header that cannot be sent.
+
+    Args:
+        error: What an opening failed of; its causes, too.
+    """
+    part: BaseException | None = error
+    while part is not None:
+        named = set(system.type_names(part))
+        if _URI in named:
+            part.__dict__["uri"] = redact.url(part.__dict__["uri"])
+            part.args = (part.__dict__["uri"], *part.args[1:])
+        elif _HEADER in named and part.__dict__.get("value") is not None:
+            part.__dict__["value"] = redact.MASK
+            part.args = (*part.args[:1], redact.MASK)
+        elif _SECURITY in named or type(part) is ValueError:
+            part.args = tuple(_hidden(arg) if isinstance(arg, str) else arg for arg in part.args)
+        part = part.__cause__ or part.__context__
+
+
+def _hidden(text: str) -> str:
+    found = _LED_TO.fullmatch(text)
+    if found is not None:
+        return f"{found[1]}{redact.url(found[2])}{found[3] or ''}"
+    # What the parser of URIs says holds a piece of the URI.
+    return f"malformed {redact.HIDDEN}" if _MALFORMED.search(text) else text
 
 
 def bad_setting(error: Any) -> ConfigError:

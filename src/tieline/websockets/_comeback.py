@@ -10,25 +10,29 @@ from websockets.protocol import State
 
 from tieline.engine import clock as clock_module
 from tieline.engine.context import time_limit
-from tieline.errors import DeadlineExceeded, TielineError
+from tieline.errors import DeadlineExceeded, NotAttempted, TielineError
 from tieline.events import RetryScheduled
-from tieline.failure import Phase, Safety
+from tieline.failure import Failure, Kind, Phase, Safety
 from tieline.policy.decision import Raise, Sleep
 from tieline.policy.reconnection import Reconnection
 from tieline.rules.phrases import seconds
 from tieline.rules.translate import MAX_NOTES
-from tieline.websockets._seam import Seam
+from tieline.rules.websockets import classify_close, is_reset
+from tieline.websockets._seam import Seam, ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from tieline.engine.target import TargetState
     from tieline.events import Event
-    from tieline.failure import Attempt, Failure
+    from tieline.failure import Attempt
     from tieline.websockets._given import Given
 
 NATIVE_DELAYS: Final = "websockets.client"
 """Module whose own schedule, the default of ``reconnect_delays``, gives way to ours."""
+
+LEFT: Final = Failure(Phase.RECEIVE, Kind.UNKNOWN, Safety.ALWAYS, code="")
+"""A connection that was closed on this side before the body got it."""
 
 
 class Comeback:
@@ -62,7 +66,7 @@ class Comeback:
         self._reconnection = Reconnection(given.policy.reconnect)
         self._history: deque[Attempt] = deque(maxlen=MAX_NOTES)
         self._began = self._opened = clock_module.active.now()
-        self._ours = False
+        self._ours, self._fit = False, True
         self._connection: Any = None
         self._told: list[Event] = []
 
@@ -72,11 +76,16 @@ class Comeback:
         self._connection = connection
         self._opened = clock_module.active.now()
 
-    def left(self) -> None:
-        """The body of the loop is done with it."""
+    def left(self, *, fit: bool) -> None:
+        """The body of the loop is done with it.
+
+        Args:
+            fit: Whether the body got it: it may have ended while it was made ready.
+        """
         self.again = True
+        self._fit = fit
         # One that is still open is closed by us, because the body wants a new one.
-        self._ours = self._connection.protocol.state is State.OPEN
+        self._ours = fit and self._connection.protocol.state is State.OPEN
 
     def failed(self, error: Exception) -> float:
         """Seconds until the next opening, after one that failed.
@@ -101,14 +110,32 @@ class Comeback:
         """
         connection, self._connection = self._connection, None
         lived = clock_module.active.now() - self._opened
-        if self._ours or not isinstance(connection, Seam):
+        if self._ours:
             return 0.0
-        native = connection.protocol.close_exc
-        error = connection._tieline_translated(native, Phase.RECEIVE)
-        if error is native or not isinstance(error, TielineError):
+        error = self._end_of(connection)
+        if not isinstance(error, TielineError):
             # The body has closed it.
             return 0.0
         return self._after(error, lived)
+
+    def _end_of(self, connection: Any) -> BaseException:
+        native = connection.protocol.close_exc
+        if isinstance(connection, Seam):
+            error = connection._tieline_translated(native, Phase.RECEIVE)
+            if error is not native or self._fit:
+                return error
+            failure = None
+        else:
+            # Of a class that the caller's ``create_connection`` has chosen: nobody has counted
+            # what is in flight.
+            state = vars(connection)
+            reset = is_reset(state.get("connection_exc") or state.get("recv_exc"))
+            failure = classify_close(native, Phase.RECEIVE, reset=reset, in_flight=True)
+        if failure is None:
+            if self._fit:
+                return native  # type: ignore[no-any-return]  # a ConnectionClosed
+            failure = LEFT
+        return ended(native, failure, self._given.place, self._given.target)
 
     def take_events(self) -> list[Event]:
         """What has happened since the last time this was asked."""
@@ -118,7 +145,9 @@ class Comeback:
     def _after(self, error: TielineError, lived: float | None) -> float:
         failure = error.failure
         hopeless = failure is not None and failure.safety is Safety.NEVER
-        forgiven = self._judge is not None and (lived is None or hopeless)
+        # Where the server has not heard of us, there is nothing to judge, but a time to wait.
+        verdict = failure is None or isinstance(error, NotAttempted)
+        forgiven = self._judge is not None and not verdict and (lived is None or hopeless)
         if forgiven:
             self._judged(error)
         delay = None
@@ -158,10 +187,16 @@ class Comeback:
     def _judged(self, error: TielineError) -> None:
         """Ask the caller's ``process_exception``, as websockets does; return if we may go on."""
         assert self._judge is not None  # noqa: S101 - asked for by who knows
+        native = error.__cause__
+        if native is not None and isinstance(error, type(native)):
+            # It is that error itself, and so its cause is what websockets' own default looks at.
+            error.__cause__ = native.__cause__
         try:
             verdict = self._judge(error)
         except Exception as raised:  # noqa: BLE001 - raising is as good as returning
             verdict = raised
+        finally:
+            error.__cause__ = native
         if verdict is error:
             raise error
         if verdict is not None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final, overload
 
 from websockets.exceptions import ConnectionClosed, InvalidProxy
+from websockets.protocol import State
 from websockets.sync import client as native
 from websockets.uri import parse_uri
 
@@ -14,7 +16,7 @@ from tieline.engine.sync import drive, sleep
 from tieline.rules.websockets import bad_setting
 from tieline.websockets._comeback import Comeback
 from tieline.websockets._connection import ClientConnection
-from tieline.websockets._dial import Dial, note, opening_var, under_way
+from tieline.websockets._dial import Dial, note, note_error, opening_var, under_way
 from tieline.websockets._given import CLIENT, factory, given, once
 from tieline.websockets._socket import open_socket
 
@@ -125,7 +127,7 @@ class reconnect(_Native):  # noqa: N801 - as websockets has it
             self._tieline_proxy = kwargs.get("proxy", True)
             if self._tieline.enabled:
                 asked = kwargs.get("create_connection")
-                kwargs["create_connection"] = factory(ClientConnection, asked, note)
+                kwargs["create_connection"] = factory(ClientConnection, asked, note, note_error)
             super().__init__(self._tieline.uri, **kwargs)
 
     def connect(self) -> ClientConnection:
@@ -153,7 +155,14 @@ class reconnect(_Native):  # noqa: N801 - as websockets has it
     def __iter__(self) -> Iterator[ClientConnection]:
         """``for connection in reconnect(...)``: one after the other, until the loop ends."""
         if not self._tieline.enabled:
-            yield from super().__iter__()  # type: ignore[misc]  # the native class then
+            again = False
+            natively: Any = super()
+            with closing(natively.__iter__()) as connections:
+                for connection in connections:
+                    # The native class then.
+                    if self._tieline_resubscribed(connection, again=again):
+                        yield connection
+                    again = True
             return
         comeback = self._tieline_comeback()
         while True:
@@ -164,9 +173,10 @@ class reconnect(_Native):  # noqa: N801 - as websockets has it
             else:
                 comeback.opened(connection)
                 try:
-                    if self._tieline_resubscribed(comeback, connection):
+                    fit = self._tieline_resubscribed(connection, again=comeback.again)
+                    if fit:
                         yield connection
-                    comeback.left()
+                    comeback.left(fit=fit)
                 except BaseException:
                     self.__exit__(*sys.exc_info())
                     raise
@@ -177,13 +187,14 @@ class reconnect(_Native):  # noqa: N801 - as websockets has it
 
     def open_socket(self, deadline: Deadline) -> socket.socket:
         """Connect to the server or to a proxy: look the name up, and try its addresses."""
+        uri = parse_uri(self.uri)
+        # Also where we are switched off: it is we who have added them.
+        self.additional_headers = self._tieline.headers(uri, self.additional_headers)
         opening = opening_var.get()
         if opening is None:
             return super().open_socket(deadline)
-        uri = parse_uri(self.uri)
         asked = self._tieline_proxy
         self.proxy = opening.hop(self._tieline, uri, asked, self.open_socket_kwargs)
-        self.additional_headers = self._tieline.headers(uri, self.additional_headers)
         if opening.name is None:
             return super().open_socket(deadline)
         return open_socket(opening, self.open_socket_kwargs)
@@ -212,13 +223,16 @@ class reconnect(_Native):  # noqa: N801 - as websockets has it
         finally:
             self._tieline_once = False
 
-    def _tieline_resubscribed(self, comeback: Comeback, connection: ClientConnection) -> bool:
+    def _tieline_resubscribed(self, connection: ClientConnection, *, again: bool) -> bool:
         """Whether the connection is fit for the body."""
-        if self._tieline_hook is None or not comeback.again:
+        if self._tieline_hook is None or not again:
             return True
         try:
             self._tieline_hook(connection)
         except ConnectionClosed:
+            if connection.protocol.state is State.OPEN:
+                # It is another connection that has ended.
+                raise
             return False
         return True
 

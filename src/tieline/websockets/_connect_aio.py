@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from websockets.asyncio import client as native
 from websockets.exceptions import ConnectionClosed, InvalidProxy
+from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from tieline.engine import resolver
@@ -18,7 +19,7 @@ from tieline.engine.aio import drive, sleep
 from tieline.rules.websockets import bad_setting
 from tieline.websockets._comeback import Comeback
 from tieline.websockets._connection_aio import ClientConnection
-from tieline.websockets._dial import Dial, is_literal, note, opening_var, under_way
+from tieline.websockets._dial import Dial, is_literal, note, note_error, opening_var, under_way
 from tieline.websockets._given import CLIENT, factory, given, once
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class connect(native.connect):  # noqa: N801 - as websockets has it
             self._tieline_proxy = kwargs.get("proxy", True)
             if self._tieline.enabled:
                 asked = kwargs.get("create_connection")
-                kwargs["create_connection"] = factory(ClientConnection, asked, note)
+                kwargs["create_connection"] = factory(ClientConnection, asked, note, note_error)
             super().__init__(self._tieline.uri, **kwargs)
 
     async def connect(self) -> ClientConnection:
@@ -156,9 +157,14 @@ class connect(native.connect):  # noqa: N801 - as websockets has it
     async def __aiter__(self) -> AsyncIterator[ClientConnection]:
         """``async for connection in connect(...)``: one after the other, until the loop ends."""
         if not self._tieline.enabled:
-            async with aclosing(super().__aiter__()) as connections:  # type: ignore[type-var]
+            again = False
+            natively: Any = super()
+            async with aclosing(natively.__aiter__()) as connections:
                 async for connection in connections:
-                    yield connection  # type: ignore[misc]  # the native class then
+                    # The native class then.
+                    if await self._tieline_resubscribed(connection, again=again):
+                        yield connection
+                    again = True
             return
         comeback = self._tieline_comeback()
         while True:
@@ -169,9 +175,10 @@ class connect(native.connect):  # noqa: N801 - as websockets has it
             else:
                 comeback.opened(connection)
                 try:
-                    if await self._tieline_resubscribed(comeback, connection):
+                    fit = await self._tieline_resubscribed(connection, again=comeback.again)
+                    if fit:
                         yield connection
-                    comeback.left()
+                    comeback.left(fit=fit)
                 except BaseException:
                     await self.__aexit__(*sys.exc_info())
                     raise
@@ -205,15 +212,18 @@ class connect(native.connect):  # noqa: N801 - as websockets has it
         finally:
             self._tieline_once = False
 
-    async def _tieline_resubscribed(self, comeback: Comeback, connection: ClientConnection) -> bool:
+    async def _tieline_resubscribed(self, connection: ClientConnection, *, again: bool) -> bool:
         """Whether the connection is fit for the body."""
-        if self._tieline_hook is None or not comeback.again:
+        if self._tieline_hook is None or not again:
             return True
         try:
             done = self._tieline_hook(connection)
             if inspect.isawaitable(done):
                 await done
         except ConnectionClosed:
+            if connection.protocol.state is State.OPEN:
+                # It is another connection that has ended.
+                raise
             return False
         return True
 
@@ -238,15 +248,16 @@ class connect(native.connect):  # noqa: N801 - as websockets has it
 
     async def _tieline_open(self) -> Any:
         """Look the name up, and try its addresses; all else is left to websockets."""
+        uri = parse_uri(self.uri)
+        # Also where we are switched off: it is we who have added them.
+        self.additional_headers = self._tieline.headers(uri, self.additional_headers)
         opening = opening_var.get()
         if opening is None:
             return await _OPEN(self)
         name = "create_connection_kwargs"
         name = name if name in vars(self) else "connection_kwargs"
         keywords = getattr(self, name)
-        uri = parse_uri(self.uri)
         self.proxy = opening.hop(self._tieline, uri, self._tieline_proxy, keywords)
-        self.additional_headers = self._tieline.headers(uri, self.additional_headers)
         if opening.name is None or is_literal(opening.name):
             opening.resolved()
             return await _OPEN(self)

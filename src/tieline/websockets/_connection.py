@@ -34,6 +34,39 @@ LEGACY: Final = (
 """As websockets has it: nobody is told a second time, of a line in here."""
 
 
+class OutOfTurnError(TimeoutError):
+    """The deadline came while another thread had the lock."""
+
+
+class Turns:
+    """The lock of a connection, which nobody waits for beyond the deadline around them.
+
+    Args:
+        lock: The lock itself, which somebody may hold by now.
+    """
+
+    def __init__(self, lock: threading.Lock) -> None:
+        """It is as it was."""
+        self._lock = lock
+        self.acquire, self.release, self.locked = lock.acquire, lock.release, lock.locked
+
+    def __enter__(self) -> None:
+        """Wait for it.
+
+        Raises:
+            OutOfTurnError: The deadline came first.
+        """
+        left = left_of(deadline_var.get())
+        if left is None:
+            self._lock.acquire()
+        elif not self._lock.acquire(timeout=max(0.0, left)):
+            raise OutOfTurnError
+
+    def __exit__(self, *_error: object) -> None:
+        """Let the next one have it."""
+        self._lock.release()
+
+
 class ClientConnection(Seam, native.ClientConnection):
     """A ``websockets.sync.client.ClientConnection`` that names the true cause of its end.
 
@@ -158,6 +191,10 @@ class ClientConnection(Seam, native.ClientConnection):
             final = self._tieline_not_sent(error)
             if final is error:
                 raise
+        except OutOfTurnError:
+            final = self._tieline_out_of_time(
+                Phase.SEND, sent=self._tieline_cut or self.send_in_progress
+            )
         raise final
 
     def ping(self, data: DataLike | None = None, *, ack_on_close: bool = False) -> threading.Event:
@@ -171,6 +208,10 @@ class ClientConnection(Seam, native.ClientConnection):
             final = self._tieline_not_sent(error)
             if final is error:
                 raise
+        except OutOfTurnError:
+            final = self._tieline_out_of_time(
+                Phase.SEND, sent=self._tieline_cut or self.send_in_progress
+            )
         raise final
 
     def pong(self, data: DataLike = b"") -> None:
@@ -184,14 +225,25 @@ class ClientConnection(Seam, native.ClientConnection):
             final = self._tieline_not_sent(error)
             if final is error:
                 raise
+        except OutOfTurnError:
+            final = self._tieline_out_of_time(
+                Phase.SEND, sent=self._tieline_cut or self.send_in_progress
+            )
         raise final
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close, as ``close`` of websockets does; a deadline around it shortens its timeout."""
         left = left_of(deadline_var.get())
-        if left is not None and (self.close_timeout is None or left < self.close_timeout):
-            self.close_timeout = max(0.0, left)
-        super().close(code, reason)
+        if left is not None:
+            if self.close_timeout is None or left < self.close_timeout:
+                self.close_timeout = max(0.0, left)
+            self._tieline_bound()
+        try:
+            super().close(code, reason)
+        except OutOfTurnError:
+            # Another thread is stuck sending: this ends it, and the connection with it.
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
 
     def _tieline_send_data(self) -> None:
         """As ``send_data``, which it stands in for while somebody sends within a deadline.
@@ -227,17 +279,19 @@ class ClientConnection(Seam, native.ClientConnection):
             unsent = unsent[self.socket.send(unsent) :]
 
     def _tieline_take_turn(self, limit: Deadline) -> None:
-        """Wait until no other thread sends.
+        """See to it that nobody is waited for, and nothing sent, beyond the deadline.
 
         Raises:
-            DeadlineExceeded: The deadline came first; nothing was sent.
+            DeadlineExceeded: It has passed; nothing was sent.
         """
-        left = self._tieline_left(limit, Phase.SEND)
-        if left is not None:
-            if not self.protocol_mutex.acquire(timeout=left):
-                raise self._tieline_out_of_time(Phase.SEND)
-            self.protocol_mutex.release()
-            # From here on for good: it costs little, and healthy messages do without.
+        if self._tieline_left(limit, Phase.SEND) is not None:
+            self._tieline_bound()
+
+    def _tieline_bound(self) -> None:
+        # From here on for good: it costs little, and healthy messages do without.
+        lock: Any = self.protocol_mutex
+        if not isinstance(lock, Turns):
+            self.protocol_mutex = Turns(lock)  # type: ignore[assignment]
             self.send_data = self._tieline_send_data  # type: ignore[method-assign]
 
     def _tieline_not_sent(self, error: Exception) -> BaseException:

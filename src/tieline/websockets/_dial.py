@@ -29,7 +29,7 @@ from tieline.policy.outcome import EFFECTS
 from tieline.rules.classes import CLASSES
 from tieline.rules.natives import native_class
 from tieline.rules.phrases import describe
-from tieline.rules.websockets import Evidence, classify_open, is_reset
+from tieline.rules.websockets import Evidence, classify_open, hide_secrets, is_reset
 from tieline.websockets._given import CLIENT, Given, place_of
 from tieline.websockets._proxies import proxy_for
 from tieline.websockets._seam import Seam
@@ -62,7 +62,7 @@ class Opening:
         port: The port there.
     """
 
-    __slots__ = ("_connection", "_evidence", "name", "place", "port", "until")
+    __slots__ = ("_connection", "_evidence", "_own", "name", "place", "port", "until")
 
     def __init__(self, until: float | None) -> None:
         """Nothing was seen yet."""
@@ -71,6 +71,7 @@ class Opening:
         self.name: str | None = None
         self.port: int | None = None
         self._connection: Any = None
+        self._own: Exception | None = None
         self._evidence = Evidence(Phase.CONNECT)
 
     def hop(self, given: Given, uri: WebSocketURI, proxy: Any, keywords: Mapping[str, Any]) -> Any:
@@ -119,6 +120,10 @@ class Opening:
             self._evidence.proxied = False
             self.place = None
 
+    def not_made(self, error: Exception) -> None:
+        """The caller's ``create_connection`` raised: whatever it is, it is none of connecting."""
+        self._own = error
+
     def left(self) -> float | None:
         """Seconds until its end."""
         return None if self.until is None else max(0.0, self.until - time.monotonic())
@@ -141,7 +146,9 @@ class Opening:
         addresses.remember(self.name or "", self.port, address)
 
     def failure(self, error: Exception) -> Failure | None:
-        """What an error means, in the light of what was seen."""
+        """What an error means, in the light of what was seen; None for one of the caller's own."""
+        if self._own is not None and self._own in (error, error.__cause__):
+            return None
         return classify_open(error, self.evidence())
 
     def evidence(self) -> Evidence:
@@ -163,7 +170,7 @@ class Opening:
         The transport's callbacks keep the context that they were made in, and with it this: a
         closed connection would wait for the garbage collector, with the buffers of its compressor.
         """
-        self._connection = None
+        self._connection = self._own = None
 
     def goes_on(self, error: Exception) -> bool:
         """Whether another address may do better."""
@@ -179,6 +186,13 @@ def note(connection: Any) -> None:
     opening = opening_var.get()
     if opening is not None:
         opening.made(connection)
+
+
+def note_error(error: Exception) -> None:
+    """Tell the opening that is under way that there is no connection object."""
+    opening = opening_var.get()
+    if opening is not None:
+        opening.not_made(error)
 
 
 @lru_cache(maxsize=256)
@@ -248,8 +262,9 @@ class Dial:
     def failed(self, error: Exception, opening: Opening) -> Exception:
         """Remember what an attempt failed of; the error to raise for it."""
         evidence = opening.evidence()
+        self._failure = opening.failure(error)
         opening.forget()
-        self._failure = classify_open(error, evidence)
+        hide_secrets(error)
         self.call.place = opening.place
         base = native_class(CLIENT, TielineError)
         if evidence.answer is None or isinstance(error, (OSError, base)):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import re
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 CLIENT: Final = "websockets"
 
+HEADER_NAME: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+"""The name of a header (RFC 9110, 5.6.2)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Given:
@@ -43,7 +47,7 @@ class Given:
     """
 
     enabled: bool
-    uri: str
+    uri: str = field(repr=False)
     place: Endpoint
     target: str | None
     policy: Policy
@@ -99,6 +103,13 @@ def given(
     if found.headers and found.url is not None:
         origin = origin_of(parsed_uri(found.url))
         if origin == origin_of(parsed):
+            problems = tuple(
+                f"headers: {name!r} is no name of a header"
+                for name in found.headers
+                if not re.fullmatch(HEADER_NAME, name)
+            )
+            if problems:
+                raise config_error(problems, CLIENT, target=target)
             secrets = _add_headers(keywords, found.headers)
     settled = found.policy
     if "open_timeout" in keywords:
@@ -147,20 +158,30 @@ def place_of(uri: WebSocketURI, keywords: Mapping[str, Any]) -> Endpoint:
     return Endpoint(scheme, host or uri.host, port or uri.port)
 
 
-def factory(ours: type[Seam], asked: Any, noted: Callable[[Any], None]) -> Callable[..., Any]:
+def factory(
+    ours: type[Seam],
+    asked: Any,
+    noted: Callable[[Any], None],
+    failed: Callable[[Exception], None],
+) -> Callable[..., Any]:
     """What makes the connections: of our class, or of the caller's with ours mixed in.
 
     Args:
         ours: Our class.
         asked: ``create_connection`` of the caller, a class or any callable; None without.
         noted: Is told of each connection.
+        failed: Is told of each error in making one.
     """
     make = ours if asked is None else asked
     if isinstance(make, type) and not issubclass(make, Seam):
         make = mixed(ours, make)  # type: ignore[arg-type]  # a class has a hash of its own
 
     def made(*args: Any, **kwargs: Any) -> Any:
-        connection = make(*args, **kwargs)
+        try:
+            connection = make(*args, **kwargs)
+        except Exception as error:
+            failed(error)
+            raise
         noted(connection)
         return connection
 

@@ -71,15 +71,7 @@ class Seam:
         failure = classify_close(error, phase, reset=self._tieline_reset, in_flight=in_flight)
         if failure is None:
             return error
-        return lost(
-            class_of(failure),
-            failure,
-            error,
-            endpoint=self._tieline_place,
-            facts={"target": self._tieline_target, "maybe_applied": in_flight},
-            ending=ENDINGS[in_flight],
-            client="websockets",
-        )
+        return ended(error, failure, self._tieline_place, self._tieline_target)
 
     def _tieline_left(self, limit: Deadline, phase: Phase) -> float | None:
         """Seconds until a deadline; None when it bounds nothing.
@@ -113,6 +105,28 @@ class Seam:
             ending=LATE,
             client="websockets",
         )
+
+
+def ended(
+    error: Exception, failure: Failure, place: Endpoint | None, target: str | None
+) -> BaseException:
+    """The error for the end of a connection.
+
+    Args:
+        error: A ``ConnectionClosed``.
+        failure: What it means.
+        place: Where the connection led.
+        target: Name of the target.
+    """
+    return lost(
+        class_of(failure),
+        failure,
+        error,
+        endpoint=place,
+        facts={"target": target, "maybe_applied": failure.maybe_applied},
+        ending=ENDINGS[failure.maybe_applied],
+        client="websockets",
+    )
 
 
 def left_of(limit: Deadline | None) -> float | None:
